@@ -1,0 +1,157 @@
+"""The contract of an engine: what it is asked, what it gives back, and how a solve can end."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from ..errors import UnsupportedByEngine
+from ..requests import Capability, FitRequest, ObjectiveRequest, SolveRequest
+
+
+class Status(Enum):
+    """How a solve or fit ended: integer code, what happened, common causes, the next step.
+
+    Codes are stored in files; they never change their meaning.
+    """
+
+    SUCCESS = (0, "finished", "", "")
+    TERMINATED = (1, "stopped by an event", "", "")
+    MAX_STEPS = (
+        2,
+        "took max_steps steps before the end of t_span",
+        "a stiff problem with a non-stiff algorithm, a very long span, or tolerances too tight",
+        'raise max_steps, or use a stiff algorithm such as "Rodas5P" (julia) or "Kvaerno5" (diffrax)',
+    )
+    STEP_TOO_SMALL = (
+        3,
+        "the step size fell below what floating point can resolve",
+        "a singularity (the solution goes to infinity), a jump in the right-hand side, or units of very different size",
+        "look at the partial solution near its last time; give jumps in tstops; rescale units",
+    )
+    UNSTABLE = (
+        4,
+        "the solution became infinite or NaN",
+        "the model leaves the domain where it is defined (log or sqrt of a negative state), or it blows up",
+        "look at the partial solution near its last time; tighten rtol and atol; check the parameters' signs",
+    )
+    NOT_CONVERGED = (
+        5,
+        "the implicit equations of a step could not be solved",
+        "a singular Jacobian, or a right-hand side that isn't smooth",
+        "try another stiff algorithm, a smaller dtmax, or tighter tolerances",
+    )
+    INTERRUPTED = (6, "interrupted by the user", "", "the partial result is kept")
+    FAILED = (7, "the solver stopped for another reason", "", "see the engine's own message")
+
+    def __init__(self, code, message, causes, next_step):
+        self.code = code
+        self.message = message
+        self.causes = causes
+        self.next_step = next_step
+
+
+def is_success(status: Status) -> bool:
+    """Whether a solve reached the end of its span, or an event that ends it."""
+    return status in (Status.SUCCESS, Status.TERMINATED)
+
+
+@dataclass(frozen=True, eq=False)
+class RawSolution:
+    """What a solve gives back: NumPy arrays only.
+
+    ``t (time,)``, ``u (trajectory, time, state)``, one status a trajectory. A failed solve holds what was computed
+    until then (with ``saveat``: the rows reached, so ``t`` may be shorter than asked). ``algorithm`` is the word that
+    ran and ``reason`` why, ``statistics`` plain ints (``steps, rejected, function_evaluations``, ...),
+    ``message`` the engine's own words on a failure.
+    """
+
+    t: np.ndarray
+    u: np.ndarray
+    status: tuple[Status, ...]
+    algorithm: str
+    reason: str = ""
+    message: str = ""
+    statistics: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RawFit:
+    """What a fit gives back: the best ``x (k,)``, its value, and one row an iteration.
+
+    ``history`` has float arrays ``(iteration,)``: ``loss, gradient_norm, horizon, seconds``, the loss of a rejected
+    iteration being NaN; ``seconds`` counts from the start of the fit.
+    """
+
+    x: np.ndarray
+    value: float
+    history: dict[str, np.ndarray]
+    status: Status
+    message: str
+    algorithm: str
+    sensitivity: str
+    reason: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class AbstractObjective(ABC):
+    """A compiled objective: nothing is rebuilt between calls. A failed solve gives the value NaN and a gradient of NaN."""
+
+    algorithm: str
+    sensitivity: str
+    reason: str
+
+    @abstractmethod
+    def value(self, x: np.ndarray) -> float:
+        """Loss at ``x (k,)``."""
+
+    @abstractmethod
+    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss at ``x (k,)`` and its gradient ``(k,)``."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Progress of a fit, passed to the caller a few times a second."""
+
+    iteration: int
+    total: int
+    loss: float
+    horizon: float
+
+
+class AbstractEngine(ABC):
+    """An engine. Made by ``make_engine()`` of its folder's ``engine.py``; one instance a process."""
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    @abstractmethod
+    def solve(self, request: SolveRequest) -> RawSolution:
+        """Solve; a failure is a status, never an exception. KeyboardInterrupt gives ``Status.INTERRUPTED``."""
+
+    @abstractmethod
+    def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:
+        """Compile an objective; ``algorithm="auto"`` and ``sensitivity="auto"`` become one word each here."""
+
+    @abstractmethod
+    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
+        """Run the stages; the whole loop is inside the engine. KeyboardInterrupt gives the best so far."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Versions of the engine's parts."""
+
+
+def check_capabilities(engine: AbstractEngine, needs: frozenset[Capability], others: dict[str, frozenset[Capability]]) -> None:
+    """UnsupportedByEngine for the first need that the engine lacks, naming an engine of ``others`` that has it."""
+    for need in sorted(needs - engine.capabilities):
+        known = [name for name, capabilities in others.items() if need in capabilities]
+        words = sorted(c.word for c in engine.capabilities if c.kind == need.kind)
+        where = f"engine={known[0]!r} does" if known else "no other engine does either"
+        raise UnsupportedByEngine(
+            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}. It has: {', '.join(words)}."
+        )

@@ -1,0 +1,98 @@
+"""Exactly what crosses to an engine: flat arrays, Programs and words. No names, no units, no xarray."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .ir.program import Program
+
+
+class Capability(NamedTuple):
+    """Something an engine can do: ``kind`` is problem, algorithm, sensitivity, optimizer or feature; ``word`` its name."""
+
+    kind: str
+    word: str
+
+
+@dataclass(frozen=True, eq=False)
+class SolveRequest:
+    """One initial-value problem to be solved.
+
+    ``program`` has the inputs ``t (), u (state,), p (parameter,)`` and the output ``du (state,)``. Times are plain
+    floats in the problem's own unit. ``saveat`` is strictly increasing and inside the span (both ends allowed), or
+    None: the solver's own steps, both ends included.
+    """
+
+    program: Program
+    u0: np.ndarray
+    p: np.ndarray
+    t_span: tuple[float, float]
+    algorithm: str = "auto"
+    saveat: np.ndarray | None = None
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    tstops: np.ndarray | None = None
+    dt: float | None = None  # first step; the step of a method without step control
+    dtmax: float | None = None
+    max_steps: int = 100_000
+    progress: bool = False
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm)})
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectiveRequest:
+    """A weighted sum of squares of a solution's distance to data, as a function of a flat vector ``x``.
+
+    ``solve.saveat`` holds the data's times. ``parametrization`` has the input ``x (k,)`` and the outputs
+    ``u0 (state,)`` and ``p (parameter,)``; everything that isn't trained is a constant in it. The value is
+    ``sum(weights * (u - values)**2)`` over ``(time, state)``; ``weights`` is zero where there is no datum, and
+    ``values`` is finite everywhere (zero where there is none). Every loss word of a sum of squares is a choice of weights.
+    """
+
+    solve: SolveRequest
+    parametrization: Program
+    x0: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    sensitivity: str = "auto"
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return self.solve.needs | {Capability("sensitivity", self.sensitivity)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of a fit: an optimizer over the first ``rows`` data times, the weights multiplied by ``factor``.
+
+    ``optimizer`` is ``"adam"`` (``learning_rate`` used) or ``"lbfgs"``. ``horizon`` is the last time used.
+    """
+
+    optimizer: str
+    steps: int
+    learning_rate: float
+    rows: int
+    factor: float
+    horizon: float
+
+
+@dataclass(frozen=True, eq=False)
+class FitRequest:
+    """An objective and the stages that minimise it one after the other, each starting from the best ``x`` so far.
+
+    A trial whose solve fails, or whose value or gradient isn't finite, is a rejected step: Adam goes back to the best
+    ``x`` with half the learning rate; a line search shortens its step. The result is the ``x`` with the lowest value
+    of the last stage (of the furthest stage reached, if interrupted).
+    """
+
+    objective: ObjectiveRequest
+    stages: tuple[Stage, ...]
+    seed: int = 0
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return self.objective.needs | {Capability("optimizer", stage.optimizer) for stage in self.stages}

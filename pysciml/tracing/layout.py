@@ -1,0 +1,72 @@
+"""Layout: how named values lie in one flat float64 vector. The same table serves states and parameters, both engines and files."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..networks import MLP
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named value: a scalar ``()``, an array, or a network's flat weights ``(n_weights,)``."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    network: MLP | None = None
+    is_float: bool = True  # an integer parameter is a setting, not something to be fitted
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The entries of a flat vector in declared order, and the form in which the user's function sees them.
+
+    ``form`` is ``"record"`` (a dict: ``u.x``, ``u["x"]``), ``"array"``, ``"scalar"``, ``"network"`` (``p`` itself is a
+    network) or ``"none"``. All forms but the first and the last have exactly one entry.
+    """
+
+    form: str
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def size(self) -> int:
+        return sum(entry.size for entry in self.entries)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(entry.name for entry in self.entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self.entries[self.names.index(name)]
+
+    def flatten(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The flat vector ``(size,)`` of arrays by name."""
+        flat = np.empty(self.size)
+        for entry in self.entries:
+            flat[entry.slice] = np.ravel(values[entry.name])
+        return flat
+
+    def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays by name, with leading axes kept: ``(..., size)`` gives ``(..., *shape)``."""
+        return {e.name: flat[..., e.slice].reshape(flat.shape[:-1] + e.shape) for e in self.entries}
+
+
+def make_layout(form: str, items: Mapping[str, tuple[tuple[int, ...], MLP | None, bool]]) -> Layout:
+    """Layout of ``name -> (shape, network, is_float)``, one after the other."""
+    entries, start = [], 0
+    for name, (shape, network, is_float) in items.items():
+        entries.append(Entry(name, tuple(shape), start, network, is_float))
+        start += entries[-1].size
+    return Layout(form, tuple(entries))
