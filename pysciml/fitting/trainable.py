@@ -1,0 +1,199 @@
+"""What is trained: patterns over names, bounds, and the flat vector x in the user's own units."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ..errors import ProblemError
+from ..ir.program import Program, ProgramBuilder
+from ..tracing.layout import Layout
+from ..words import nearest
+
+
+@dataclass(frozen=True)
+class Positive:
+    """The bound of a quantity that must stay above zero.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.Positive()
+    Positive()
+    """
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The bounds of a quantity that must stay between two values, in its own unit.
+
+    Parameters
+    ----------
+    lo, hi : float
+        Finite, ``lo < hi``.
+
+    Raises
+    ------
+    ProblemError
+        If the bounds are not finite or reversed.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.Interval(0, 1)
+    Interval(lo=0, hi=1)
+    """
+
+    lo: float
+    hi: float
+
+    def __post_init__(self):
+        if not (np.isfinite(self.lo) and np.isfinite(self.hi) and self.lo < self.hi):
+            raise ProblemError(f"Interval: needs finite lo < hi, got lo={self.lo!r}, hi={self.hi!r}")
+
+
+Bound = Positive | Interval
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named piece of ``x``: where it lies in ``x`` and in the vector it comes from (``"u0"`` or ``"p"``).
+
+    ``name`` is a parameter's, ``u0_<state>``, or a network's layer (``net.0.weight``), whose ``network`` is its owner.
+    """
+
+    name: str
+    vector: str
+    start: int
+    shape: tuple[int, ...]
+    source: int
+    bound: Bound | None = None
+    network: str | None = None
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def slice(self) -> slice:
+        """Place in ``x``."""
+        return slice(self.start, self.start + self.size)
+
+    @property
+    def target(self) -> slice:
+        """Place in ``u0`` or ``p``."""
+        return slice(self.source, self.source + self.size)
+
+
+def candidate_blocks(u: Layout, p: Layout) -> list[Block]:
+    """Everything that could be trained, in the order of ``p`` then ``u0``; positions in ``x`` not yet set."""
+    blocks = []
+    for entry in p.entries:
+        if entry.network is None:
+            blocks.append(Block(entry.name, "p", 0, entry.shape, entry.start))
+            continue
+        for layer in entry.network.layers:
+            name = f"{entry.name}.{layer.index}"
+            weight = (layer.out_size, layer.in_size)
+            blocks.append(Block(f"{name}.weight", "p", 0, weight, entry.start + layer.weight.start, network=entry.name))
+            bias = (layer.out_size,)
+            blocks.append(Block(f"{name}.bias", "p", 0, bias, entry.start + layer.bias.start, network=entry.name))
+    blocks += [Block(f"u0_{entry.name}", "u0", 0, entry.shape, entry.start) for entry in u.entries]
+    return blocks
+
+
+def read_trainable(trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout, p: Layout) -> tuple[Block, ...]:
+    """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
+    candidates = candidate_blocks(u, p)
+    if trainable is None:
+        chosen = [b for b in candidates if b.vector == "p" and p[b.network or b.name].is_float]
+        bounds = [None] * len(chosen)
+        if not chosen:
+            raise ProblemError(
+                "trainable: the problem has no float parameters and no networks, so nothing can be trained; name initial "
+                f"values to train these: trainable=[{', '.join(repr('u0_' + e.name) for e in u.entries[:3])}]"
+            )
+    else:
+        patterns = _read_patterns(trainable)
+        matches = {pattern: [b for b in candidates if _matches(pattern, b)] for pattern in patterns}
+        _check_patterns(matches, candidates)
+        last = {b.name: pattern for pattern in patterns for b in matches[pattern]}  # a later pattern wins
+        chosen = [b for b in candidates if b.name in last]
+        bounds = [patterns[last[b.name]] for b in chosen]
+    blocks, start = [], 0
+    for b, bound in zip(chosen, bounds, strict=True):
+        blocks.append(Block(b.name, b.vector, start, b.shape, b.source, bound, b.network))
+        start += b.size
+    return tuple(blocks)
+
+
+def _read_patterns(trainable):
+    """Bound by pattern, None where there is no bound."""
+    if isinstance(trainable, str):
+        trainable = [trainable]
+    if not isinstance(trainable, Mapping):
+        trainable = dict.fromkeys(trainable, True)
+    if not trainable:
+        raise ProblemError("trainable: empty, so nothing would be trained; leave it out to train all parameters")
+    patterns = {}
+    for pattern, bound in trainable.items():
+        if isinstance(bound, type) and issubclass(bound, Positive):
+            bound = bound()
+        if bound is not True and not isinstance(bound, Positive | Interval):
+            raise ProblemError(f"trainable[{pattern!r}] must be True, ps.Positive() or ps.Interval(lo, hi), got {bound!r}")
+        patterns[str(pattern)] = None if bound is True else bound
+    return patterns
+
+
+def _matches(pattern, block):
+    return fnmatchcase(block.name, pattern) or (block.network is not None and fnmatchcase(block.network, pattern))
+
+
+def _check_patterns(matches, candidates):
+    names = [b.name for b in candidates] + sorted({b.network for b in candidates if b.network})
+    for pattern, blocks in matches.items():
+        if not blocks:
+            raise ProblemError(
+                f"trainable: {pattern!r} names nothing; names are {', '.join(names)}{nearest(pattern, names)}"
+            )
+
+
+def check_inside(blocks: Sequence[Block], x: np.ndarray) -> None:
+    """ProblemError where a start value lies outside its bound."""
+    for block in blocks:
+        values = x[block.slice]
+        if isinstance(block.bound, Positive) and not (values > 0).all():
+            raise ProblemError(f"{block.name}: Positive() needs a start value above 0, got {values.min():g}")
+        if isinstance(block.bound, Interval) and not ((values > block.bound.lo) & (values < block.bound.hi)).all():
+            raise ProblemError(f"{block.name}: {block.bound} needs a start value strictly inside, got {values}")
+
+
+def gather_x(blocks: Sequence[Block], u0: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """``x`` of given initial values and parameters."""
+    return np.concatenate([(u0 if b.vector == "u0" else p)[b.target] for b in blocks])
+
+
+def scatter_x(blocks: Sequence[Block], x: np.ndarray, u0: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of ``u0`` and ``p`` with the trained pieces replaced by those of ``x``."""
+    vectors = {"u0": np.array(u0), "p": np.array(p)}
+    for block in blocks:
+        vectors[block.vector][block.target] = x[block.slice]
+    return vectors["u0"], vectors["p"]
+
+
+def add_scatter(builder: ProgramBuilder, blocks: Sequence[Block], x: int, u0: np.ndarray, p: np.ndarray) -> Program:
+    """Finish a parametrization: from the node of ``x`` to the outputs ``u0`` and ``p``."""
+    vectors = {"u0": builder.constant(u0), "p": builder.constant(p)}
+    for block in blocks:
+        piece = builder.add("slice", (x,), ((block.start,), (block.size,), (1,)))
+        place = ((block.source,), (block.size,), (1,))
+        vectors[block.vector] = builder.add("update", (vectors[block.vector], piece), place)
+    return builder.build(vectors.items())
+
+
+def natural_parametrization(blocks: Sequence[Block], u0: np.ndarray, p: np.ndarray) -> Program:
+    """``x -> u0, p`` with ``x`` in the user's own units."""
+    builder = ProgramBuilder()
+    x = builder.add_input("x", (sum(block.size for block in blocks),))
+    return add_scatter(builder, blocks, x, u0, p)
