@@ -1,1 +1,1 @@
-"""What a good fit is: observations, losses, what is trained, scaling, optimizers, strategies. No word of how it is computed."""
+"""What a good fit is: observations, losses, what is trained, scaling, optimizers, strategies. No word of how."""

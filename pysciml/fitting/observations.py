@@ -23,7 +23,7 @@ class Observations:
 
 
 def fill_gaps(observations: Observations, default: np.ndarray) -> np.ndarray:
-    """Values ``(time, state)`` with gaps interpolated linearly in time; ``default (state,)`` where nothing was measured."""
+    """Values ``(time, state)`` with gaps interpolated in time; ``default (state,)`` where nothing was measured."""
     filled = np.array(observations.values)
     for column, fallback in zip(filled.T, default, strict=True):
         known = np.isfinite(column)

@@ -85,6 +85,7 @@ class LBFGS:
 
 Optimizer = Adam | LBFGS
 _WORDS = {"adam": Adam, "lbfgs": LBFGS}
+_NAMES = ["Adam", "LBFGS"]
 
 
 def read_optimizers(optimizer: Optimizer | str | Sequence[Optimizer | str] | None) -> tuple[Optimizer, ...]:
@@ -104,4 +105,4 @@ def _read_one(item):
         return item()
     if isinstance(item, str) and item.lower() in _WORDS:
         return _WORDS[item.lower()]()
-    raise ProblemError(f"optimizer: unknown optimizer {item!r}; one of 'Adam', 'LBFGS'{nearest(item, ['Adam', 'LBFGS'])}")
+    raise ProblemError(f"optimizer: unknown optimizer {item!r}; one of {_NAMES}{nearest(item, _NAMES)}")

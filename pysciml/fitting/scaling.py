@@ -2,8 +2,8 @@
 
 Single shooting in raw units does not learn: a network that is fed t = 1900 or a population of 80 saturates, and one
 learning rate can't serve a rate of 3e7 beside one of 0.04. So the optimizer works on z: a parameter is divided by its
-own size, bounds become smooth maps, and each network sees inputs of mean 0 and deviation 1 and gives outputs in units of
-the data's rate of change. For a network this is a linear map of the first and last layers' weights, so the model's
+own size, bounds become smooth maps, and each network sees inputs of mean 0 and deviation 1 and gives outputs in units
+of the data's rate of change. For a network this is a linear map of the first and last layers' weights, so the model's
 Program stays as it is, and the fitted weights are those of the user's own network.
 """
 
@@ -22,7 +22,7 @@ from .trainable import Block, Interval, Positive, add_scatter
 
 @dataclass(frozen=True, eq=False)
 class NetworkScale:
-    """Units of a network inside the fit: inputs ``(x - center) / spread`` (after ``input_range``), outputs ``* unit``."""
+    """Units of a network inside the fit: inputs ``(x - center) / spread`` (past ``input_range``), outputs ``* unit``."""
 
     center: np.ndarray
     spread: np.ndarray
@@ -173,7 +173,11 @@ def _add_layer(builder, z, part, block, names, network, scale):
 
 
 def scaled_start(
-    blocks: Sequence[Block], x0: np.ndarray, networks: dict[str, tuple[MLP, NetworkScale]], fresh: set[str], typical: np.ndarray
+    blocks: Sequence[Block],
+    x0: np.ndarray,
+    networks: dict[str, tuple[MLP, NetworkScale]],
+    fresh: set[str],
+    typical: np.ndarray,
 ) -> np.ndarray:
     """``z`` at the start of a fit.
 
@@ -187,7 +191,8 @@ def scaled_start(
         if block.network in networks:
             z[block.slice] = start if block.network in fresh else _unscale(block, x0, names, *networks[block.network])
         elif isinstance(block.bound, Interval):
-            z[block.slice] = np.arctanh((2 * start - block.bound.lo - block.bound.hi) / (block.bound.hi - block.bound.lo))
+            lo, hi = block.bound.lo, block.bound.hi
+            z[block.slice] = np.arctanh((2 * start - lo - hi) / (hi - lo))
         elif block.bound is None:
             z[block.slice] = start / natural_size(block, x0, typical)
     return z

@@ -53,13 +53,13 @@ def read_strategy(strategy) -> GrowingHorizon:
         if len(strategy) == 1:
             return read_strategy(strategy[0])
         raise UnsupportedByEngine("strategy: several strategies at once are not built yet; give one")
-    raise ProblemError(f"strategy: expected 'auto', () for single shooting, or ps.GrowingHorizon(...), got {strategy!r}")
+    raise ProblemError(f"strategy: expected 'auto', () (single shooting) or ps.GrowingHorizon(...), got {strategy!r}")
 
 
 def make_stages(
     strategy: GrowingHorizon, optimizers: Sequence[Optimizer], times: np.ndarray, mask: np.ndarray, start: float
 ) -> tuple[Stage, ...]:
-    """Stages of a fit: the first optimizer over growing horizons (its steps shared out), the others over the whole span.
+    """Stages of a fit: the first optimizer over growing horizons (its steps shared out), the others over all.
 
     ``times (time,)`` and ``mask (time, state)`` are the data's; ``start`` is the time of the initial values.
     """

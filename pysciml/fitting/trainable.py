@@ -1,7 +1,7 @@
 """What is trained: patterns over names, bounds, and the flat vector x in the user's own units."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -70,6 +70,7 @@ class Block:
     source: int
     bound: Bound | None = None
     network: str | None = None
+    depth: int = 0  # the owner's hidden layers
 
     @property
     def size(self) -> int:
@@ -96,14 +97,17 @@ def candidate_blocks(u: Layout, p: Layout) -> list[Block]:
         for layer in entry.network.layers:
             name = f"{entry.name}.{layer.index}"
             weight = (layer.out_size, layer.in_size)
-            blocks.append(Block(f"{name}.weight", "p", 0, weight, entry.start + layer.weight.start, network=entry.name))
+            owner = {"network": entry.name, "depth": entry.network.depth}
+            blocks.append(Block(f"{name}.weight", "p", 0, weight, entry.start + layer.weight.start, **owner))
             bias = (layer.out_size,)
-            blocks.append(Block(f"{name}.bias", "p", 0, bias, entry.start + layer.bias.start, network=entry.name))
+            blocks.append(Block(f"{name}.bias", "p", 0, bias, entry.start + layer.bias.start, **owner))
     blocks += [Block(f"u0_{entry.name}", "u0", 0, entry.shape, entry.start) for entry in u.entries]
     return blocks
 
 
-def read_trainable(trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout, p: Layout) -> tuple[Block, ...]:
+def read_trainable(
+    trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout, p: Layout
+) -> tuple[Block, ...]:
     """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
     candidates = candidate_blocks(u, p)
     if trainable is None:
@@ -111,8 +115,8 @@ def read_trainable(trainable: None | Sequence[str] | str | Mapping[str, object],
         bounds = [None] * len(chosen)
         if not chosen:
             raise ProblemError(
-                "trainable: the problem has no float parameters and no networks, so nothing can be trained; name initial "
-                f"values to train these: trainable=[{', '.join(repr('u0_' + e.name) for e in u.entries[:3])}]"
+                "trainable: the problem has no float parameters and no networks, so nothing can be trained; "
+                f"name initial values to train these: trainable={['u0_' + e.name for e in u.entries[:3]]}"
             )
     else:
         patterns = _read_patterns(trainable)
@@ -123,7 +127,7 @@ def read_trainable(trainable: None | Sequence[str] | str | Mapping[str, object],
         bounds = [patterns[last[b.name]] for b in chosen]
     blocks, start = [], 0
     for b, bound in zip(chosen, bounds, strict=True):
-        blocks.append(Block(b.name, b.vector, start, b.shape, b.source, bound, b.network))
+        blocks.append(replace(b, start=start, bound=bound))
         start += b.size
     return tuple(blocks)
 
@@ -141,7 +145,8 @@ def _read_patterns(trainable):
         if isinstance(bound, type) and issubclass(bound, Positive):
             bound = bound()
         if bound is not True and not isinstance(bound, Positive | Interval):
-            raise ProblemError(f"trainable[{pattern!r}] must be True, ps.Positive() or ps.Interval(lo, hi), got {bound!r}")
+            allowed = "True, ps.Positive() or ps.Interval(lo, hi)"
+            raise ProblemError(f"trainable[{pattern!r}] must be {allowed}, got {bound!r}")
         patterns[str(pattern)] = None if bound is True else bound
     return patterns
 
@@ -157,6 +162,15 @@ def _check_patterns(matches, candidates):
             raise ProblemError(
                 f"trainable: {pattern!r} names nothing; names are {', '.join(names)}{nearest(pattern, names)}"
             )
+
+
+def whole_networks(blocks: Sequence[Block]) -> dict[str, list[Block]]:
+    """The networks of which every layer is trained: their blocks, in order, by the network's name."""
+    found: dict[str, list[Block]] = {}
+    for block in blocks:
+        if block.network is not None:
+            found.setdefault(block.network, []).append(block)
+    return {name: layers for name, layers in found.items() if len(layers) == 2 * (layers[0].depth + 1)}
 
 
 def check_inside(blocks: Sequence[Block], x: np.ndarray) -> None:

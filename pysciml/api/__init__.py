@@ -1,0 +1,1 @@
+"""The functions that users call: short, each joins the rooms."""

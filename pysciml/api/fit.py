@@ -1,0 +1,215 @@
+"""fit(): parameters and networks from a time series."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..engines.base import Report
+from ..errors import ProblemError, SolveFailed
+from ..fitting.optimizers import Optimizer, read_optimizers
+from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
+from ..fitting.shooting import make_stages, read_strategy
+from ..fitting.trainable import whole_networks
+from ..ir.evaluate import evaluate_program
+from ..problems.ode import ODEProblem
+from ..requests import FitRequest
+from .fit_result import FitResult
+from .objective import Misfit, make_misfit
+
+
+def fit(
+    problem: ODEProblem,
+    data: xr.Dataset,
+    *,
+    loss: str = "nmse",
+    optimizer: None | str | Optimizer | Sequence[str | Optimizer] = None,
+    trainable: None | Sequence[str] | Mapping[str, object] = None,
+    strategy="auto",
+    seed: int = 0,
+    progress: bool = True,
+    engine: str = "auto",
+    algorithm: str = "auto",
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    sensitivity: str = "auto",
+) -> FitResult:
+    """Return the problem with the parameters and networks that fit a time series best.
+
+    Parameters
+    ----------
+    problem : ODEProblem
+        The model, its initial values, and the start values of its parameters.
+    data : xarray.Dataset
+        Measured states over ``time``, in the problem's units; NaN where nothing was measured. States that are not in
+        it count as not observed.
+    loss : {"nmse", "mse"}, default "nmse"
+        Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
+        standard deviation (dimensionless).
+    optimizer : Adam, LBFGS, str or list of these, optional
+        Run in order; None is ``[Adam(), LBFGS()]``.
+    trainable : sequence of str or dict, optional
+        Names or globs of what is trained, or a dict of these with ``True``, ``ps.Positive()`` or
+        ``ps.Interval(lo, hi)``. None: all float parameters and all networks. Initial values are ``u0_<state>``.
+    strategy : "auto", GrowingHorizon or ()
+        ``"auto"`` is ``GrowingHorizon()``; ``()`` fits the whole span from the start (single shooting).
+    seed : int, default 0
+        Seed of whatever is drawn at random in the fit; recorded. The same seed gives the same result.
+    progress : bool, default True
+        Show a bar with loss and time left, and say what is trained.
+    engine : {"auto", "julia", "diffrax"}, default "auto"
+        What computes it.
+    algorithm : str, default "auto"
+        Solver word; ``"auto"`` becomes one method by a probe solve.
+    rtol, atol : float
+        Tolerances of the solves, relative and in the states' units.
+    sensitivity : str, default "auto"
+        How gradients are computed.
+
+    Returns
+    -------
+    FitResult
+        The fitted problem, the history, and methods to predict and save.
+
+    Raises
+    ------
+    ProblemError
+        For unknown names and words, and for data that do not fit the problem.
+    UnsupportedByEngine, EngineUnavailable
+        If the engine can't do what was asked, or isn't ready.
+    SolveFailed
+        If not one solve succeeded, the first included.
+
+    Notes
+    -----
+    Inside the fit everything has size one: states are divided by their data's spread (``"nmse"``), parameters by their
+    own start value, and a network that still has its drawn weights starts as if its inputs were scaled to mean 0 and
+    deviation 1 and its outputs to the data's rate of change. All of this is folded into the weights of the result.
+
+    A solve that fails is a rejected step. Ctrl-C returns the result so far, with status ``INTERRUPTED``.
+
+    Examples
+    --------
+    >>> import pysciml as ps, xarray as xr
+    >>> problem = ps.ODEProblem(lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0, 2), {"k": 0.5})
+    >>> data = xr.Dataset({"x": ("time", [0.3679, 0.1353])}, {"time": [1.0, 2.0]})
+    >>> result = ps.fit(problem, data, optimizer=ps.LBFGS(), engine="diffrax", progress=False)
+    >>> round(float(result.p.k), 2)
+    1.0
+    """
+    optimizers = read_optimizers(optimizer)
+    strategy = read_strategy(strategy)
+    seed = check_seed(seed)
+    misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
+    parametrization, z0 = _scaled(misfit)
+    seen = misfit.observations
+    stages = make_stages(strategy, optimizers, seen.times, seen.mask, problem.span[0])
+    request = FitRequest(misfit.request(parametrization, z0), stages, seed)
+    trained = _trained_names(misfit)
+    with ProgressBar(progress, trained) as bar:
+        raw = misfit.engine.fit(request, bar.report)
+    if not np.isfinite(raw.value):
+        raise SolveFailed(
+            f"fit: the model could not be solved at its start values, nor near them ({raw.message}); "
+            "call ps.solve on the same problem to see where and why",
+            raw.status,
+        )
+    fitted = misfit.problem_of(*evaluate_program(parametrization, raw.x))
+    settings = {
+        "loss": loss,
+        "scales": misfit.scales,
+        "optimizers": [repr(item) for item in optimizers],
+        "strategy": repr(strategy),
+        "trained": trained,
+        "seed": seed,
+        "engine": misfit.engine.name,
+        "algorithm": raw.algorithm,
+        "sensitivity": raw.sensitivity,
+        "reason": raw.reason,
+        "rtol": float(rtol),
+        "atol": float(atol),
+        "versions": raw.versions,
+    }
+    history = _history(raw, problem)
+    return FitResult(fitted, data, history, float(raw.value), raw.status, raw.message, settings)
+
+
+def check_seed(seed) -> int:
+    """The seed as an int; ProblemError if it isn't one."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ProblemError(f"seed must be a non-negative integer, got {seed!r}")
+    return int(seed)
+
+
+def _scaled(misfit: Misfit):
+    """The fit's parametrization and its start."""
+    problem, blocks, x0 = misfit.problem, misfit.blocks, misfit.x0
+    whole = {name for name, layers in whole_networks(blocks).items() if all(layer.bound is None for layer in layers)}
+    scales = network_scales(
+        problem.program, problem.u_layout, problem.p_layout, problem.u0_values, problem.p_values, misfit.observations
+    )
+    entries = {name: problem.p_layout[name] for name in whole & set(scales)}
+    networks = {name: (entry.network, scales[name]) for name, entry in entries.items()}
+    fresh = {
+        name
+        for name, entry in entries.items()
+        if np.array_equal(problem.p_values[entry.slice], entry.network.initial_weights(name))
+    }
+    typical = _typical(misfit)
+    parametrization = scaled_parametrization(blocks, x0, problem.u0_values, problem.p_values, networks, typical)
+    return parametrization, scaled_start(blocks, x0, networks, fresh, typical)
+
+
+def _typical(misfit):
+    """The size of each element of x that starts at zero: 1 for a parameter, the data's spread for an initial value."""
+    typical = np.ones(misfit.x0.size)
+    for block in misfit.blocks:
+        if block.vector == "u0":
+            typical[block.slice] = misfit.scales.get(block.name.removeprefix("u0_"), 1.0)
+    return typical
+
+
+def _trained_names(misfit):
+    """Names of what is trained, a network trained whole by its own name."""
+    whole = whole_networks(misfit.blocks)
+    return list(dict.fromkeys(b.network if b.network in whole else b.name for b in misfit.blocks))
+
+
+def _history(raw, problem):
+    units = {"horizon": problem.units.get("time"), "seconds": "s"}
+    long_names = {"horizon": "last data time used", "seconds": "time since the start of the fit", "loss": "loss"}
+    variables = {}
+    for name, values in raw.history.items():
+        attrs = {"units": units.get(name), "long_name": long_names.get(name, name.replace("_", " "))}
+        variables[name] = ("iteration", np.asarray(values), {k: v for k, v in attrs.items() if v})
+    n = len(raw.history["loss"])
+    return xr.Dataset(variables, {"iteration": np.arange(n)})
+
+
+class ProgressBar:
+    """A bar on stderr with loss, horizon and time left; nothing if it isn't wanted."""
+
+    def __init__(self, wanted: bool, trained: Sequence[str]):
+        self._wanted = wanted
+        self._trained = trained
+        self._bar = None
+
+    def __enter__(self):
+        if self._wanted:
+            from tqdm.auto import tqdm
+
+            print(f"fit: training {', '.join(self._trained)}", file=sys.stderr)
+            self._bar = tqdm(total=0, unit="it", desc="fit", dynamic_ncols=True)
+        return self
+
+    def report(self, report: Report) -> None:
+        """Show how far the fit is."""
+        if self._bar is not None:
+            self._bar.total = report.total
+            self._bar.set_postfix(loss=f"{report.loss:.3g}", horizon=f"{report.horizon:g}", refresh=False)
+            self._bar.update(report.iteration - self._bar.n)
+
+    def __exit__(self, *exception):
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,179 @@
+"""FitResult: what a fit gives back, and its file."""
+
+import json
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ..datasets.to_dataset import parameters_to_dataset
+from ..engines.base import Status
+from ..errors import ProblemError
+from ..problems.ode import ODEProblem
+from ..problems.schema import problem_from_json, problem_to_json
+from .solve import solve
+
+FILE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult:
+    """A fitted problem, how it was found, and what it was fitted to.
+
+    Attributes
+    ----------
+    problem : ODEProblem
+        The problem with the best parameters.
+    data : xarray.Dataset
+        The data of the fit.
+    history : xarray.Dataset
+        ``loss, gradient_norm, horizon, seconds`` over ``iteration``; the loss of a rejected step is NaN.
+    loss : float
+        Best value of the loss over the whole span of the data.
+    status : Status
+        How the fit ended.
+    message : str
+        The same in words.
+    settings : dict
+        Everything that the fit was told and chose: loss and scales, optimizers, strategy, algorithm, versions.
+    """
+
+    problem: ODEProblem
+    data: xr.Dataset
+    history: xr.Dataset
+    loss: float
+    status: Status
+    message: str
+    settings: dict
+
+    @property
+    def p(self):
+        """The fitted parameters as a record, networks callable."""
+        return self.problem.p
+
+    @property
+    def parameters(self) -> xr.Dataset:
+        """The fitted parameters as a Dataset, a network as its flat weights ``(net_weight,)``."""
+        return parameters_to_dataset(self.problem)
+
+    def predict(self, saveat=None, *, t_span=None, u0=None, p=None, **options) -> xr.Dataset:
+        """Solve the fitted problem.
+
+        Parameters
+        ----------
+        saveat : array_like, optional
+            Times ``(time,)``; the data's where left out (of those inside ``t_span``).
+        t_span : tuple, optional
+            Another span; it grows by itself to hold ``saveat``.
+        u0, p : optional
+            Other initial values or parameters, merged by name.
+        **options
+            Those of :func:`solve`. Engine and tolerances are the fit's where left out.
+
+        Returns
+        -------
+        xarray.Dataset
+            As from :func:`solve`.
+
+        Raises
+        ------
+        ProblemError, SolveFailed
+            As from :func:`solve`.
+        """
+        changes = {"u0": u0, "p": p, "t_span": t_span}
+        problem = self.problem.remake(**{key: value for key, value in changes.items() if value is not None})
+        if saveat is None:
+            times = self.data["time"].values
+            inside = problem.is_inside(times)
+            saveat = times[inside]
+        elif t_span is None:
+            problem = problem.extend_to(saveat)
+        defaults = {key: self.settings[key] for key in ("engine", "rtol", "atol")}
+        return solve(problem, saveat=saveat, **(defaults | options))
+
+    def save(self, path) -> None:
+        """Write everything to a NetCDF file, or to a Zarr store if ``path`` ends in ``.zarr``.
+
+        The file holds the model itself as data, so :meth:`load` needs no user code and runs none.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Where; an existing file is replaced.
+        """
+        about = {"file_version": FILE_VERSION, "loss": self.loss, "status": self.status.name, "message": self.message}
+        root = xr.Dataset(attrs={
+            "pysciml_fit": json.dumps(about | {"settings": self.settings}),
+            "problem": problem_to_json(self.problem),
+        })  # fmt: skip
+        tree = xr.DataTree.from_dict(
+            {"/": root, "/data": self.data, "/history": self.history, "/parameters": self.parameters}
+        )
+        path = pathlib.Path(path)
+        if path.suffix == ".zarr":
+            tree.to_zarr(path, mode="w")
+            return
+        unfinished = path.with_name(path.name + ".part")  # a crash in the middle leaves an older file as it was
+        tree.to_netcdf(unfinished, engine="h5netcdf")
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path) -> "FitResult":
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The file or Zarr store.
+
+        Returns
+        -------
+        FitResult
+
+        Raises
+        ------
+        ProblemError
+            If it isn't a fit's file, or is of a version that this pysciml can't read.
+        """
+        path = pathlib.Path(path)
+        if not path.exists():
+            raise ProblemError(f"FitResult.load: there is no file {str(path)!r}")
+        options = {"engine": "zarr"} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
+        try:
+            with xr.open_datatree(path, **options) as tree:
+                tree = tree.load()
+        except OSError as error:
+            raise ProblemError(f"FitResult.load: {str(path)!r} can't be read: {error}") from error
+        if "pysciml_fit" not in tree.attrs:
+            raise ProblemError(f"FitResult.load: {str(path)!r} is not a file that FitResult.save wrote")
+        about = json.loads(tree.attrs["pysciml_fit"])
+        if about["file_version"] > FILE_VERSION:
+            raise ProblemError(f"FitResult.load: {str(path)!r} was written by a newer pysciml; update yours to read it")
+        return cls(
+            problem=problem_from_json(tree.attrs["problem"]),
+            data=tree["data"].to_dataset(),
+            history=tree["history"].to_dataset(),
+            loss=about["loss"],
+            status=Status[about["status"]],
+            message=about["message"],
+            settings=about["settings"],
+        )
+
+    def __repr__(self):
+        said, iterations = self.settings, self.history.sizes["iteration"]
+        rows = [
+            f"Fit of {', '.join(said['scales'])}: {self.message}",
+            f"  loss ({said['loss']}): {self.loss:.6g} after {iterations} iterations",
+            f"  engine: {said['engine']}, {said['algorithm']}, {said['sensitivity']}",
+            "  trained:",
+        ]
+        for name in said["trained"]:
+            entry = self.parameters.get(name)
+            if entry is None:
+                rows.append(f"    {name}")
+            elif entry.ndim == 0:
+                rows.append(f"    {name} = {float(entry):.6g} {entry.attrs.get('units', '')}".rstrip())
+            else:
+                rows.append(f"    {name}: {entry.size} values, size {np.sqrt(np.mean(entry.values**2)):.3g}")
+        return "\n".join(rows)
