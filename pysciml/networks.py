@@ -113,14 +113,31 @@ class MLP:
                 raise ProblemError(f"MLP: {label} must be one of {', '.join(ACTIVATIONS)}, got {word!r}")
         if input_range is not None:
             input_range = _check_input_range(input_range, in_size)
-        values = (int(in_size), int(out_size), int(width), int(depth), activation, final_activation, input_range, int(seed))
+        values = (
+            int(in_size),
+            int(out_size),
+            int(width),
+            int(depth),
+            activation,
+            final_activation,
+            input_range,
+            int(seed),
+        )
         for name, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, name, value)
 
     @property
     def attrs(self) -> tuple:
         """The attributes of this network's node in a Program (all but the seed)."""
-        return (self.in_size, self.out_size, self.width, self.depth, self.activation, self.final_activation, self.input_range)
+        return (
+            self.in_size,
+            self.out_size,
+            self.width,
+            self.depth,
+            self.activation,
+            self.final_activation,
+            self.input_range,
+        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -150,5 +167,7 @@ def _check_input_range(input_range, in_size):
     except (TypeError, ValueError):
         raise ProblemError(f"MLP: input_range must be {in_size} pairs (low, high), got {input_range!r}") from None
     if len(pairs) != in_size or any(not (np.isfinite([a, b]).all() and a < b) for a, b in pairs):
-        raise ProblemError(f"MLP: input_range must be {in_size} finite pairs (low, high) with low < high, got {input_range!r}")
+        raise ProblemError(
+            f"MLP: input_range must be {in_size} finite pairs (low, high) with low < high, got {input_range!r}"
+        )
     return pairs

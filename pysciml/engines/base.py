@@ -146,7 +146,9 @@ class AbstractEngine(ABC):
         """Versions of the engine's parts."""
 
 
-def check_capabilities(engine: AbstractEngine, needs: frozenset[Capability], others: dict[str, frozenset[Capability]]) -> None:
+def check_capabilities(
+    engine: AbstractEngine, needs: frozenset[Capability], others: dict[str, frozenset[Capability]]
+) -> None:
     """UnsupportedByEngine for the first need that the engine lacks, naming an engine of ``others`` that has it."""
     for need in sorted(needs - engine.capabilities):
         known = [name for name, capabilities in others.items() if need in capabilities]
