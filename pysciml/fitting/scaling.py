@@ -22,7 +22,7 @@ from .trainable import Block, Interval, Positive, add_scatter
 
 @dataclass(frozen=True, eq=False)
 class NetworkScale:
-    """Units of a network inside the fit: inputs ``(x - center) / spread`` (past ``input_range``), outputs ``* unit``."""
+    """A network inside the fit: inputs ``(x - center) / spread`` (past ``input_range``), outputs times ``unit``."""
 
     center: np.ndarray
     spread: np.ndarray

@@ -1,0 +1,84 @@
+"""Loss words, optimizer words and horizons."""
+
+import numpy as np
+import pytest
+
+from pysciml.errors import ProblemError, UnsupportedByEngine
+from pysciml.fitting.losses import loss_scales, loss_weights
+from pysciml.fitting.observations import Observations
+from pysciml.fitting.optimizers import LBFGS, Adam, read_optimizers
+from pysciml.fitting.shooting import GrowingHorizon, make_stages, read_strategy
+from pysciml.tracing.layout import make_layout
+
+U = make_layout("record", {"x": ((), None, True), "y": ((2,), None, True), "z": ((), None, True)})
+VALUES = np.array([[1.0, 2.0, 2.0, np.nan], [np.nan, 2.0, 4.0, np.nan], [3.0, 6.0, 2.0, np.nan]])
+SEEN = Observations(np.array([0.0, 1.0, 2.0]), VALUES)
+
+
+@pytest.mark.parametrize(("loss", "scales"), [("mse", [1, 1]), ("nmse", [1, np.std([2, 2, 2, 4, 6, 2])])])
+def test_weighted_sum_is_the_mean_over_finite_values(loss, scales):
+    found = loss_scales(loss, SEEN, U)
+    assert list(found) == ["x", "y"]
+    weights = loss_weights(found, SEEN, U)
+    prediction = np.random.default_rng(1).standard_normal(VALUES.shape)
+    residuals = (prediction - VALUES) / np.array([scales[0], scales[1], scales[1], 1])
+    got = np.sum(weights * (prediction - np.where(SEEN.mask, VALUES, 0)) ** 2)
+    assert got == pytest.approx(np.nanmean(residuals**2), rel=1e-14)
+
+
+def test_constant_data_are_divided_by_their_size():
+    seen = Observations(np.array([0.0, 1.0]), np.array([[5.0, 0, 0, np.nan]] * 2))
+    assert loss_scales("nmse", seen, U) == {"x": 5.0, "y": 1.0}
+
+
+def test_unknown_loss_names_the_nearest():
+    with pytest.raises(ProblemError, match="unknown loss 'nmsee'.*did you mean 'nmse'"):
+        loss_scales("nmsee", SEEN, U)
+
+
+def test_optimizers():
+    assert read_optimizers(None) == (Adam(), LBFGS())
+    assert read_optimizers(["adam", LBFGS(steps=3)]) == (Adam(), LBFGS(steps=3))
+    assert read_optimizers(Adam(1e-3, steps=7)) == (Adam(learning_rate=1e-3, steps=7),)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: read_optimizers("adma"), "did you mean 'Adam'"),
+        (lambda: read_optimizers([]), "list is empty"),
+        (lambda: Adam(0.0), "learning_rate must be a positive number"),
+        (lambda: Adam(steps=0), "steps must be a positive integer"),
+        (lambda: LBFGS(steps=1.5), "steps must be a positive integer"),
+        (lambda: GrowingHorizon(stages=0), "stages must be a positive integer"),
+        (lambda: read_strategy("fast"), "strategy"),
+    ],
+)
+def test_refused(make, message):
+    with pytest.raises(ProblemError, match=message):
+        make()
+
+
+def test_several_strategies_are_not_built():
+    with pytest.raises(UnsupportedByEngine, match="several strategies"):
+        read_strategy([GrowingHorizon(), GrowingHorizon()])
+
+
+def test_horizons_grow_to_the_whole_span():
+    times = np.arange(1900.0, 1917.0)
+    mask = np.ones((17, 2), dtype=bool)
+    mask[16, 1] = False
+    stages = make_stages(GrowingHorizon(4), (Adam(steps=10), LBFGS(steps=5)), times, mask, 1900.0)
+    assert [s.horizon for s in stages] == [1904, 1908, 1912, 1916, 1916]
+    assert [s.steps for s in stages] == [2, 2, 2, 4, 5]
+    assert [s.rows for s in stages] == [5, 9, 13, 17, 17]
+    assert [s.optimizer for s in stages] == ["adam"] * 4 + ["lbfgs"]
+    assert stages[0].factor == pytest.approx(33 / 10) and stages[-1].factor == 1.0
+
+
+def test_horizons_without_data_are_passed_over():
+    times = np.array([0.0, 9.0, 10.0])
+    stages = make_stages(GrowingHorizon(4), (Adam(steps=8),), times, np.ones((3, 1), dtype=bool), 0.0)
+    assert [s.rows for s in stages] == [3]
+    single = make_stages(read_strategy(()), (Adam(steps=8),), times, np.ones((3, 1), dtype=bool), 0.0)
+    assert [s.rows for s in single] == [3]
