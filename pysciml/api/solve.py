@@ -1,0 +1,195 @@
+"""solve(): an initial-value problem as a Dataset."""
+
+import numpy as np
+import xarray as xr
+
+from ..datasets.to_dataset import to_arrays, to_dataset
+from ..engines.base import RawSolution, check_capabilities, is_success
+from ..engines.choose import choose_engine, engine_capabilities
+from ..errors import ProblemError, SolveFailed
+from ..problems.ode import ODEProblem
+from ..problems.times import check_times, read_shown_times, show_time
+from ..problems.units import check_same_unit
+from ..requests import SolveRequest
+from ..words import check_keywords, nearest
+
+
+def solve(
+    problem: ODEProblem,
+    algorithm: str = "auto",
+    *,
+    saveat=None,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    tstops=None,
+    dt: float | None = None,
+    dtmax: float | None = None,
+    max_steps: int = 100_000,
+    engine: str = "auto",
+    progress: bool = False,
+    check: bool = True,
+    output: str = "dataset",
+    **unknown,
+) -> xr.Dataset | tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the solution of a problem.
+
+    Parameters
+    ----------
+    problem : ODEProblem
+        What is to be solved.
+    algorithm : str, default "auto"
+        SciML's word for a solver, such as ``"Tsit5"`` or ``"Rodas5P"``; ``"auto"`` looks at the problem's stiffness.
+    saveat : array_like, optional
+        Times ``(time,)``, increasing and inside ``t_span``, in its unit or as dates: exactly these come back. None: the
+        solver's own steps.
+    rtol, atol : float
+        Tolerances of a step's error, relative (dimensionless) and in the states' units.
+    tstops : array_like, optional
+        Times ``(k,)`` that the solver must hit: where the right-hand side jumps.
+    dt, dtmax : float, optional
+        First step and longest step, in the unit of time. A solver may step over a short pulse: ``dtmax`` prevents it.
+    max_steps : int, default 100_000
+        After so many steps the solve fails.
+    engine : {"auto", "julia", "diffrax"}, default "auto"
+        What computes it; ``"auto"`` is Julia where that is ready.
+    progress : bool, default False
+        Show how far a long solve is.
+    check : bool, default True
+        Raise if the solve fails. False: return what there is, with ``ds.attrs["status"]``.
+    output : {"dataset", "arrays"}, default "dataset"
+        ``"arrays"``: the bare ``(t, {state: array})``.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable a state ``(time, *own dims)`` with units; parameters are coordinates; engine, algorithm, status and
+        the Program's hash are attrs, and everything else about the run is one JSON string, ``attrs["pysciml"]``.
+
+    Raises
+    ------
+    ProblemError
+        For arguments that can't be, and for words that no engine knows.
+    UnsupportedByEngine
+        If the engine asked for lacks the algorithm; the message names one that has it.
+    EngineUnavailable
+        If the engine asked for isn't ready.
+    SolveFailed
+        If the solve stops early and ``check`` is True; the exception holds the status and the partial solution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pysciml as ps
+    >>> problem = ps.ODEProblem(lambda t, u, p: {"x": -p.rate * u.x}, {"x": 1.0}, (0, 5), {"rate": 0.5})
+    >>> ds = ps.solve(problem, saveat=np.linspace(0, 5, 11), engine="diffrax")
+    >>> dict(ds.sizes), round(float(ds.x[-1]), 4)
+    ({'time': 11}, 0.0821)
+    """
+    check_keywords("solve", unknown, ["algorithm", *solve.__kwdefaults__])
+    if not isinstance(problem, ODEProblem):
+        raise ProblemError(f"solve: problem must be a ps.ODEProblem, got {type(problem).__name__}")
+    check_algorithm(algorithm)
+    check_tolerances(rtol, atol)
+    _check_options(dt, dtmax, max_steps, progress, check, output)
+    times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
+    request = SolveRequest(
+        program=problem.program,
+        u0=problem.u0_values,
+        p=problem.p_values,
+        t_span=problem.span,
+        algorithm=algorithm,
+        saveat=times,
+        rtol=float(rtol),
+        atol=float(atol),
+        tstops=None if tstops is None else _read_tstops(tstops, problem),
+        dt=None if dt is None else float(dt),
+        dtmax=None if dtmax is None else float(dtmax),
+        max_steps=int(max_steps),
+        progress=progress,
+    )
+    chosen = choose_engine(engine)
+    check_capabilities(chosen, request.needs, engine_capabilities())
+    raw = chosen.solve(request)
+    if output == "arrays":
+        answer = to_arrays(raw, problem, shown)
+    else:
+        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown)
+    if check and not is_success(raw.status[0]):
+        raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
+    return answer
+
+
+def check_algorithm(algorithm) -> None:
+    """ProblemError for a word that no engine knows, with the nearest one that is known."""
+    words = {c.word for capabilities in engine_capabilities().values() for c in capabilities if c.kind == "algorithm"}
+    if algorithm not in words:
+        listed = ", ".join(sorted(words))
+        raise ProblemError(f"algorithm: unknown word {algorithm!r}; one of {listed}{nearest(algorithm, words)}")
+
+
+def check_tolerances(rtol, atol) -> None:
+    """ProblemError unless both tolerances are positive numbers."""
+    _check_positive("rtol", rtol)
+    _check_positive("atol", atol)
+
+
+def _check_positive(name, value):
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not is_number or not 0 < value < np.inf:
+        hint = "; one tolerance serves all states: rescale units if they differ much" if np.ndim(value) else ""
+        raise ProblemError(f"{name} must be a positive number, got {value!r}{hint}")
+
+
+def _check_options(dt, dtmax, max_steps, progress, check, output):
+    for name, value in (("dt", dt), ("dtmax", dtmax)):
+        if value is not None:
+            _check_positive(name, value)
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
+        raise ProblemError(f"max_steps must be a positive integer, got {max_steps!r}")
+    for name, value in (("progress", progress), ("check", check)):
+        if not isinstance(value, bool | np.bool_):
+            raise ProblemError(f"{name} must be True or False, got {value!r}")
+    if output not in ("dataset", "arrays"):
+        raise ProblemError(
+            f"output must be 'dataset' or 'arrays', got {output!r}{nearest(output, ['dataset', 'arrays'])}"
+        )
+
+
+def read_saveat(saveat, problem: ODEProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Save times as floats for the engine, and as results show them; ProblemError if they can't be."""
+    if np.ndim(saveat) == 0:
+        start, end = problem.t_span
+        raise ProblemError(
+            f"saveat is the scalar {saveat!r}: is it a step or a time? For a step write "
+            f"np.arange({start}, {end}, {saveat!r}), for one time [{saveat!r}]"
+        )
+    if isinstance(saveat, xr.DataArray) and problem.calendar is None:
+        check_same_unit("saveat", saveat.attrs.get("units"), problem.units.get("time"))
+    floats, shown = read_shown_times("saveat", saveat, problem.calendar)
+    return check_times("saveat", floats, problem), shown
+
+
+def _read_tstops(tstops, problem):
+    """Increasing floats inside the span."""
+    floats, _ = read_shown_times("tstops", np.atleast_1d(tstops), problem.calendar)
+    return check_times("tstops", np.unique(floats), problem)
+
+
+def _settings(request: SolveRequest, engine: str) -> dict:
+    """What the solve was asked, for provenance."""
+    names = ("algorithm", "rtol", "atol", "tstops", "dt", "dtmax", "max_steps")
+    return {name: getattr(request, name) for name in names} | {"engine": engine, "saveat": request.saveat is not None}
+
+
+def _failure_message(raw: RawSolution, problem: ODEProblem, engine: str) -> str:
+    """What happened and where, common causes, the next step."""
+    status = raw.status[0]
+    reached = show_time(raw.t[-1], problem) if len(raw.t) else "the start"
+    parts = [
+        f"solve: {status.message} ({raw.algorithm} on {engine}, computed up to t = {reached} "
+        f"of t_span {problem.t_span[0]} to {problem.t_span[1]})"
+    ]
+    parts += [f"Common causes: {status.causes}"] if status.causes else []
+    parts += [f"Next step: {status.next_step}"] if status.next_step else []
+    parts += [f"The engine says: {raw.message}"] if raw.message else []
+    return ".\n".join(part.rstrip(".") for part in parts) + "."

@@ -1,0 +1,104 @@
+"""Flat arrays of an engine as a Dataset in the user's names, dims and units."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from ..engines.base import RawSolution
+from ..problems.labels import coords_on
+from ..problems.ode import ODEProblem
+from .attrs import own_versions, to_json, variable_attrs
+
+
+def to_dataset(raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None) -> xr.Dataset:
+    """A solution of one trajectory: one variable a state, parameters as coordinates, provenance in attrs.
+
+    ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them.
+    """
+    t = solution_times(raw, problem, times)
+    attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
+    coords = {"time": ("time", t, attrs)} | _parameter_coords(problem)
+    variables = {}
+    for name, values in problem.u_layout.unflatten(raw.u[0]).items():
+        dims = problem.dims[name]
+        variables[name] = (("time", *dims), values, variable_attrs(name, problem.units, problem.long_names))
+        coords |= coords_on(problem.coords, dims)
+    return xr.Dataset(variables, coords, _solution_attrs(raw, problem, engine, settings))
+
+
+def to_arrays(raw: RawSolution, problem: ODEProblem, times=None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A solution as ``(t, {state: array})``."""
+    return solution_times(raw, problem, times), problem.u_layout.unflatten(raw.u[0])
+
+
+def solution_times(raw: RawSolution, problem: ODEProblem, times=None) -> np.ndarray:
+    """Times as the user wrote them, as far as the solve came; else the engine's own in the span's calendar."""
+    if times is not None:
+        return times[: len(raw.t)]
+    return raw.t if problem.calendar is None else problem.calendar.to_dates(raw.t)
+
+
+def _solution_attrs(raw, problem, engine, settings):
+    """The handful a person looks for, and the rest as JSON."""
+    status = raw.status[0]
+    rest = {
+        "settings": dict(settings),
+        "algorithm_reason": raw.reason,
+        "status_message": raw.message or status.message,
+        "statistics": raw.statistics,
+        "t_span": [str(end) for end in problem.t_span],
+        "versions": own_versions() | raw.versions,
+    }
+    title = {"title": problem.name} if problem.name else {}
+    named = {"engine": engine, "algorithm": raw.algorithm, "status": status.name, "program_hash": problem.program.hash}
+    return title | named | {"pysciml": to_json(rest)}
+
+
+def _parameter_coords(problem):
+    """Every parameter as a coordinate on its own dims, with their coordinates."""
+    variables, coords = _values_of(problem, _parameter_values(problem, problem.p_values))
+    return coords | variables
+
+
+def _parameter_values(problem, flat):
+    """Arrays by name, integer parameters as integers."""
+    arrays = problem.p_layout.unflatten(flat)
+    return {e.name: arrays[e.name] if e.is_float else arrays[e.name].astype(np.int64) for e in problem.p_layout.entries}
+
+
+def values_to_dataset(problem: ODEProblem, values: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Values named as states, parameters, initial values (``u0_<state>``) or layers: one variable a name."""
+    return xr.Dataset(*_values_of(problem, values))
+
+
+def _values_of(problem, values):
+    """Variables and the coordinates of their dims."""
+    variables, coords = {}, {}
+    for name, array in values.items():
+        owner = name.removeprefix("u0_")
+        array = np.asarray(array)
+        attrs = variable_attrs(owner, problem.units, problem.long_names)
+        if owner not in problem.dims:  # a layer of a network
+            variables[name] = (tuple(f"{name}_dim_{k}" for k in range(array.ndim)), array, {"long_name": name})
+            continue
+        if owner != name:
+            attrs["long_name"] = f"initial {attrs['long_name']}"
+        dims = problem.dims[owner]
+        variables[name] = (dims, array, attrs)
+        coords |= coords_on(problem.coords, dims)
+    return variables, coords
+
+
+def parameters_to_dataset(problem: ODEProblem, p_values: np.ndarray | None = None) -> xr.Dataset:
+    """One variable a parameter, in its unit, on its dims; the problem's values unless ``p_values (m,)`` are given."""
+    flat = problem.p_values if p_values is None else p_values
+    return values_to_dataset(problem, _parameter_values(problem, flat))
+
+
+def gradient_to_dataset(problem: ODEProblem, gradient: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Derivatives of a loss by name of what they belong to; they have no unit of their own."""
+    ds = values_to_dataset(problem, gradient)
+    for name, variable in ds.data_vars.items():
+        variable.attrs = {"long_name": f"d loss / d {name}"}
+    return ds

@@ -1,0 +1,286 @@
+"""ODEProblem: an initial-value problem as a frozen value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import xarray as xr
+
+from ..errors import ProblemError, UnsupportedByEngine
+from ..ir.program import Program
+from ..tracing.layout import Layout, make_layout
+from ..tracing.record import Record
+from ..tracing.trace import trace_model
+from .describe import describe_problem
+from .labels import Labels, make_labels
+from .names import check_disjoint
+from .remake import merge_values, replace_labels
+from .times import Calendar, read_span, read_times
+from .values import Values, read_parameters, read_states
+
+LATER = {
+    "observe": "observables: compute them from the states of the solution",
+    "events": "events: solve up to the event, then remake(u0=..., t_span=...) and solve on",
+    "mass_matrix": "mass matrices: solve the equations for the derivatives",
+}
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class ODEProblem:
+    """An ordinary differential equation with its initial state, span and parameters: what is to be solved.
+
+    The model is called once, here, on stand-in values, and recorded; it is not kept.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(t, u, p) -> du/dt``. It returns what ``u0`` is: a dict for a dict, an array for an array, a scalar for a
+        scalar. ``u.hare`` and ``u["hare"]`` are the states inside, ``p`` likewise.
+    u0 : dict, Dataset, DataArray, array_like or float
+        State at the start of ``t_span``. A DataArray gives dims, coordinates, name and unit to its state.
+    t_span : (start, end)
+        Two numbers; or two dates (``datetime``, ``np.datetime64``, str or cftime), when ``t`` is the time since the
+        first of them in ``units["time"]``.
+    p : dict, array_like, float, MLP or None, default None
+        Parameters. Values are numbers, arrays, DataArrays or networks; an integer is a setting that a fit leaves alone.
+    dims : tuple or dict of tuples, optional
+        Names of the dimensions of array states and parameters: a tuple for one array, else a dict.
+    coords : dict, optional
+        Coordinates of these dimensions.
+    units : dict, optional
+        Labels by name of state, parameter, coordinate, or ``"time"``. They are compared, never converted.
+    observe, events, mass_matrix : optional
+        Not supported yet.
+    name : str, optional
+        Title of the problem, kept in results.
+
+    Attributes
+    ----------
+    program : pysciml.ir.program.Program
+        The recorded model.
+    u_layout, p_layout : pysciml.tracing.layout.Layout
+        Where each name lies in the flat vectors.
+    u0_values, p_values : numpy.ndarray
+        Initial state ``(n,)`` and parameters ``(m,)``, flat and read-only.
+    t_span, span : tuple
+        The span as given, and as the two floats that engines get.
+    calendar : pysciml.problems.times.Calendar or None
+        How dates become floats; None where ``t_span`` is in numbers.
+    dims, coords, units, long_names : mapping
+        Labels by name.
+
+    Raises
+    ------
+    ProblemError
+        For values, names, spans and labels that can't be; the message names the thing, the value and the remedy.
+    TraceError
+        If ``f`` does what can't be recorded, or returns something that does not match ``u0``.
+    UnsupportedByEngine
+        For ``observe``, ``events`` and ``mass_matrix``.
+
+    Notes
+    -----
+    du/dt = f(t, u, p) with u(start) = u0.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> problem = ps.ODEProblem(lambda t, u, p: {"x": -p.rate * u.x}, {"x": 1.0}, (0, 5), {"rate": 0.5})
+    >>> float(problem.p.rate)
+    0.5
+    >>> problem.remake(p={"rate": 2.0}).p_values
+    array([2.])
+    """
+
+    program: Program
+    u_layout: Layout
+    p_layout: Layout
+    u0_values: np.ndarray
+    p_values: np.ndarray
+    t_span: tuple
+    span: tuple[float, float]
+    calendar: Calendar | None
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, xr.Variable]
+    units: Mapping[str, str]
+    long_names: Mapping[str, str]
+    name: str | None
+
+    def __init__(
+        self,
+        f: Callable,
+        u0,
+        t_span,
+        p=None,
+        *,
+        dims=None,
+        coords=None,
+        units: Mapping[str, str] | None = None,
+        observe=None,
+        events=(),
+        mass_matrix=None,
+        name: str | None = None,
+    ):
+        _refuse_later(observe=observe, events=events, mass_matrix=mass_matrix)
+        if not callable(f):
+            raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")
+        states, parameters = read_states(u0), read_parameters(p)
+        check_disjoint(states.items, parameters.items)
+        labels = make_labels(states, parameters, dims, coords, units)
+        t_span, span, calendar = read_span(t_span, labels.units.get("time"))
+        u_layout, p_layout = _make_layout(states, are_states=True), _make_layout(parameters, are_states=False)
+        self._set(
+            program=trace_model(f, u_layout, p_layout),
+            u_layout=u_layout,
+            p_layout=p_layout,
+            u0_values=_flatten(u_layout, states),
+            p_values=_flatten(p_layout, parameters),
+            t_span=t_span,
+            span=span,
+            calendar=calendar,
+            name=_check_title(name),
+            **vars(labels),
+        )
+
+    def _set(self, **values):
+        """Fill the fields; arrays and mappings read-only."""
+        for key, value in values.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            elif isinstance(value, dict):
+                value = MappingProxyType(value)
+            object.__setattr__(self, key, value)
+
+    @classmethod
+    def from_fields(cls, **values) -> "ODEProblem":
+        """A problem of its fields as they are, unchecked: for ``remake`` and files."""
+        problem = object.__new__(cls)
+        problem._set(**values)
+        return problem
+
+    def fields(self) -> dict:
+        """The fields by name, mappings as plain dicts."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: dict(v) if isinstance(v, MappingProxyType) else v for key, v in values.items()}
+
+    @property
+    def _labels(self):
+        return Labels(self.dims, self.coords, self.units, self.long_names)
+
+    @cached_property
+    def u0(self):
+        """Initial state as a read-only record of the kind that the model sees."""
+        return Record.of_values(self.u_layout, self.u0_values)
+
+    @cached_property
+    def p(self):
+        """Parameters as a read-only record of the kind that the model sees; networks can be called on arrays."""
+        return Record.of_values(self.p_layout, self.p_values)
+
+    def remake(self, *, u0=None, p=None, t_span=None, dims=None, coords=None, units=None, name=None) -> "ODEProblem":
+        """Return the same model with other values; nothing is traced again.
+
+        Parameters
+        ----------
+        u0, p : optional
+            Values by name, merged into the problem's (or the whole array of a bare one). Shapes stay. A network takes
+            its flat weights ``(n_weights,)``, or a spec that differs in its seed only.
+        t_span, dims, coords, units, name : optional
+            As in :class:`ODEProblem`, instead of the problem's.
+
+        Returns
+        -------
+        ODEProblem
+            It shares the Program with this one.
+
+        Raises
+        ------
+        ProblemError
+            For unknown names, other shapes, and whatever :class:`ODEProblem` refuses.
+
+        Examples
+        --------
+        >>> import pysciml as ps
+        >>> problem = ps.ODEProblem(lambda t, u, p: -p.k * u, 1.0, (0, 5), {"k": 0.5})
+        >>> problem.remake(u0=2.0, p={"k": 3}).remake(t_span=(0, 1)).span
+        (0.0, 1.0)
+        """
+        changes = {}
+        if u0 is not None:
+            changes["u0_values"] = merge_values("u0", self.u_layout, self.u0_values, u0, self._labels)[1]
+        if p is not None:
+            changes["p_layout"], changes["p_values"] = merge_values("p", self.p_layout, self.p_values, p, self._labels)
+        if dims is not None or coords is not None or units is not None:
+            parts = [(self.u_layout, self.u0_values), (self.p_layout, self.p_values)]
+            changes |= vars(replace_labels(parts, self._labels, dims, coords, units))
+        if t_span is not None or units is not None:
+            unit = changes.get("units", self.units).get("time")
+            parts = read_span(self.t_span if t_span is None else t_span, unit)
+            changes |= dict(zip(("t_span", "span", "calendar"), parts, strict=True))
+        if name is not None:
+            changes["name"] = _check_title(name)
+        return ODEProblem.from_fields(**(self.fields() | changes))
+
+    def is_inside(self, times) -> np.ndarray:
+        """Which of ``times (time,)``, numbers or dates, lie inside the span; bool ``(time,)``."""
+        floats = read_times("times", times, self.calendar)
+        return (floats >= self.span[0]) & (floats <= self.span[1])
+
+    def extend_to(self, times) -> "ODEProblem":
+        """The problem with a span that ends late enough for all of ``times (time,)``."""
+        last = float(read_times("times", times, self.calendar).max())
+        if last <= self.span[1]:
+            return self
+        end = last if self.calendar is None else self.calendar.to_dates(np.array([last]))[0]
+        return self.remake(t_span=(self.t_span[0], end))
+
+    def _key(self):
+        """What equality compares: the Program, the arrays, and the labels."""
+        dims, units = tuple(self.dims.items()), tuple(sorted(self.units.items()))
+        arrays = self.u0_values.tobytes(), self.p_values.tobytes()
+        return (self.program, self.u_layout, self.p_layout, *arrays, self.span, self.calendar, dims, units, self.name)
+
+    def __eq__(self, other):
+        if not isinstance(other, ODEProblem):
+            return NotImplemented
+        same_coords = self.coords.keys() == other.coords.keys() and all(
+            variable.identical(other.coords[name]) for name, variable in self.coords.items()
+        )
+        return same_coords and self._key() == other._key()
+
+    def __hash__(self):
+        return hash(self._key()[:5])
+
+    def __getstate__(self):
+        return self.fields()
+
+    def __setstate__(self, state):
+        self._set(**state)
+
+    def __repr__(self):
+        return describe_problem(self)
+
+
+def _refuse_later(**given):
+    for name, value in given.items():
+        if value is not None and value != ():
+            raise UnsupportedByEngine(f"ODEProblem({name}=...) is not supported by any engine yet; {LATER[name]}")
+
+
+def _make_layout(values: Values, are_states: bool) -> Layout:
+    return make_layout(
+        values.form,
+        {name: (v.array.shape, v.network, are_states or v.is_float) for name, v in values.items.items()},
+    )
+
+
+def _flatten(layout: Layout, values: Values) -> np.ndarray:
+    return layout.flatten({name: value.array for name, value in values.items.items()})
+
+
+def _check_title(name):
+    if name is not None and not isinstance(name, str):
+        raise ProblemError(f"name must be a string, got {name!r}")
+    return name
