@@ -1,0 +1,144 @@
+"""Pictures of Datasets. matplotlib is imported when one is drawn."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from .errors import ProblemError
+
+MOST_LINES = 8  # components of a state that are drawn as lines; more of them are an image
+
+
+def plot_states(solutions: xr.Dataset | Mapping[str, xr.Dataset], data: xr.Dataset | None = None, *, held_out=None):
+    """States over time, data as points: one panel a state.
+
+    Parameters
+    ----------
+    solutions : xarray.Dataset or dict of Datasets
+        What is drawn as lines (a field over one dimension as an image); the keys of a dict are the legend.
+    data : xarray.Dataset, optional
+        What is drawn as points, in the colour of its line where there is one solution.
+    held_out : (start, end), optional
+        A stretch of time that is shaded: what the fit did not see.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ProblemError
+        If there is nothing over ``time`` to draw, or ``data`` has no state in common with the solutions.
+    """
+    import matplotlib.pyplot as plt
+
+    named = {"": solutions} if isinstance(solutions, xr.Dataset) else dict(solutions)
+    panels = _panels(named)
+    _check_data(data, {state for state, _ in panels})
+    size = (7.0, max(2.6 * len(panels), 3.2))
+    figure, axes = plt.subplots(len(panels), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    for k, (ax, (state, names)) in enumerate(zip(axes[:, 0], panels, strict=True)):
+        chosen = {name: named[name][state] for name in names}
+        if _is_field(chosen[names[0]]):
+            _draw_field(figure, ax, chosen[names[0]], names[0])
+        else:
+            _draw_lines(ax, chosen, None if data is None else data.get(state), k)
+        if held_out is not None:
+            ax.axvspan(*held_out, color="0.9", zorder=0, label="held out")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="best", fontsize="small")
+    axes[-1, 0].set_xlabel(_time_label(next(iter(named.values()))))
+    return figure
+
+
+def _panels(named) -> list[tuple[str, list[str]]]:
+    """State and names of the solutions in each panel: lines share one, a field has its own."""
+    panels: dict[str, list[list[str]]] = {}
+    for name, ds in named.items():
+        for state in ds.data_vars:
+            if "time" in ds[state].dims and ds[state].dtype.kind == "f":
+                groups = panels.setdefault(str(state), [])
+                if _is_field(ds[state]) or not groups:
+                    groups.append([name])
+                else:
+                    groups[0].append(name)
+    if not panels:
+        raise ProblemError("plot: the Dataset has no variable over 'time'")
+    return [(state, names) for state, groups in panels.items() for names in groups]
+
+
+def _check_data(data, states):
+    if data is not None and not states & set(data.data_vars):
+        raise ProblemError(
+            f"plot: data has none of the states {', '.join(sorted(states))}; it has {', '.join(data.data_vars)}"
+        )
+
+
+def _is_field(state: xr.DataArray) -> bool:
+    return state.size > MOST_LINES * state.sizes["time"]
+
+
+def _draw_lines(ax, chosen, data, position):
+    """Lines of every solution and the data's points."""
+    alone = len(chosen) == 1
+    for number, (name, state) in enumerate(chosen.items()):
+        columns, labels = _columns(state)
+        for k, (column, label) in enumerate(zip(columns, labels, strict=True)):
+            colour = f"C{(position + k if alone else number) % 10}"
+            style = "-" if alone or len(columns) == 1 else ("-", "--", ":", "-.")[k % 4]
+            ax.plot(_times(state), column, style, color=colour, label=" ".join(filter(None, [name, label])) or None)
+    if data is not None:
+        columns, labels = _columns(data)
+        for k, column in enumerate(columns):
+            colour = f"C{(position + k) % 10}" if alone else "black"
+            ax.plot(_times(data), column, "o", color=colour, markersize=4, label=None if alone and k else "data")
+    ax.set_ylabel(_label(next(iter(chosen.values()))))
+
+
+def _columns(state):
+    """A state's components over time ``(component, time)`` and what each is called."""
+    others = [dim for dim in state.dims if dim != "time"]
+    if not others:
+        return [state.values], [""]
+    flat = state.transpose("time", *others).values.reshape(state.sizes["time"], -1)
+    places = np.ndindex(*(state.sizes[dim] for dim in others))
+    names = [
+        ", ".join(f"{dim} {state[dim].values[k]}" for dim, k in zip(others, place, strict=True)) for place in places
+    ]
+    return list(flat.T), names
+
+
+def _draw_field(figure, ax, state, name):
+    """A state over time and one dimension as an image; over more dimensions its mean over all but the first."""
+    first, *rest = [dim for dim in state.dims if dim != "time"]
+    field = state.mean(rest, keep_attrs=True) if rest else state
+    along = state[first]
+    values = field.transpose(first, "time").values
+    is_numeric = along.dtype.kind in "iufM"
+    image = ax.pcolormesh(
+        _times(state), along.values if is_numeric else np.arange(along.size), values, shading="nearest"
+    )
+    figure.colorbar(image, ax=ax, label=_label(state) + (f", mean over {', '.join(rest)}" if rest else ""))
+    ax.set_ylabel(_label(along))
+    ax.set_title(name)
+
+
+def _times(state):
+    """Times that matplotlib can draw: dates of another calendar as days since the first."""
+    times = state["time"].values
+    if times.dtype != object:
+        return times
+    return np.array([(time - times[0]).total_seconds() / 86400 for time in times])
+
+
+def _time_label(ds):
+    time = ds["time"]
+    return f"days since {time.values[0]}" if time.dtype == object else _label(time)
+
+
+def _label(variable):
+    """``name [unit]``."""
+    name = variable.attrs.get("long_name", variable.name)
+    unit = variable.attrs.get("units")
+    return f"{name} [{unit}]" if unit else str(name)
