@@ -1,0 +1,63 @@
+"""Gradients through a stiff solve: how well do the data of a chemical reaction determine its rates?
+
+Robertson's reaction has rates that differ by nine powers of ten, so that only implicit methods solve it. With SciPy
+(`solve_ivp` with "Radau", and an optimizer) each rate costs another stiff solve, and the finite differences are as rough as
+the tolerance. Here one call gives the loss and its exact gradient; we check it against central differences.
+
+    python stiff_gradient.py [folder for the picture]
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import pysciml as ps
+
+
+def robertson(t, u, p):
+    slow, fast, middle = p.slow * u.a, p.fast * u.b**2, p.middle * u.b * u.c
+    return {"a": middle - slow, "b": slow - middle - fast, "c": fast}
+
+
+true_rates = {"slow": 0.04, "fast": 3e7, "middle": 1e4}
+times = np.geomspace(1e-4, 1e4, 33)
+problem = ps.ODEProblem(robertson, {"a": 1.0, "b": 0.0, "c": 0.0}, (0.0, 1e4), true_rates, units={"time": "s"})
+tight = {"rtol": 1e-9, "atol": 1e-13}  # b never exceeds 4e-5: atol must be far below that
+
+data = ps.solve(problem, saveat=times, **tight)[["a", "b", "c"]]
+guess = problem.remake(p={"slow": 0.05, "fast": 2e7, "middle": 1.5e4})
+
+# "nmse" divides each species by its own spread, so that the tiny b counts as much as a and c.
+value, gradient = ps.gradient(guess, data, **tight)
+print(f"loss {value:.6f} with {gradient.attrs['algorithm']}; gradient by {gradient.attrs['sensitivity']}")
+
+# The objective is built once and called often: this is also what scipy.optimize.minimize(jac=True) would take.
+objective = ps.objective(guess, data, **tight)
+differences = {}
+for place, name in enumerate(objective.names):
+    step = np.zeros_like(objective.x0)
+    step[place] = 1e-4 * objective.x0[place]
+    differences[name] = (objective.value(objective.x0 + step) - objective.value(objective.x0 - step)) / (2 * step[place])
+
+print(f"{'rate':8}{'gradient * rate':>18}{'by differences':>18}{'relative error':>16}")
+for name in objective.names:
+    rate, exact = float(guess.p[name]), float(gradient[name])
+    print(f"{name:8}{exact * rate:18.8f}{differences[name] * rate:18.8f}{abs(exact / differences[name] - 1):16.1e}")
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+wrong = ps.solve(guess, saveat=times, **tight)
+for species, factor in (("a", 1), ("b", 1e4), ("c", 1)):
+    label = species if factor == 1 else f"{factor:.0e} {species}"
+    (line,) = left.semilogx(times, factor * wrong[species], label=label)
+    left.semilogx(times, factor * data[species], "o", color=line.get_color(), markersize=3)
+left.set(title="Guessed rates (lines) against data (dots)", xlabel="time [s]")
+left.legend()
+right.bar(list(objective.names), [float(gradient[name]) * float(guess.p[name]) for name in objective.names])
+right.axhline(0, color="black", linewidth=0.8)
+right.set(title="Change of the loss per relative change of a rate")
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+figure.savefig(folder / "stiff_gradient.png", dpi=100)
+print(f"saved {folder / 'stiff_gradient.png'}")
