@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError
+from ..errors import ProblemError, UnsupportedByEngine
 from ..networks import MLP
 from .names import ONE_TRAJECTORY, check_name
 from .units import read_unit
@@ -38,9 +38,7 @@ def read_states(u0) -> Values:
     if isinstance(u0, MLP):
         raise ProblemError("u0 is an MLP; networks are parameters: p={'net': ps.MLP(...)}")
     if callable(u0) and not hasattr(u0, "__array__"):
-        raise ProblemError(
-            "u0 is a function; initial values that follow from parameters are not supported yet: give numbers"
-        )
+        raise UnsupportedByEngine("u0 is a function; no engine takes initial values that follow from p yet: give numbers")
     if u0 is None:
         raise ProblemError("u0 is None; give the initial state, such as {'x': 1.0}")
     values = _read_all("u0", "u", u0, "state")
@@ -112,12 +110,7 @@ def read_value(where: str, raw) -> Value:
 
 def _check_kind(where, raw):
     """ProblemError for what isn't a number or an array of numbers, each with its mend."""
-    data = raw.data if isinstance(raw, xr.DataArray | xr.Variable) else raw
-    if type(data).__module__.split(".")[0] == "pint":
-        raise ProblemError(
-            f"{where} is a pint quantity; units are labels here: give the bare number (.magnitude, or "
-            f"ds.pint.dequantify()) and write units={{...: {str(data.units)!r}}}"
-        )
+    _check_pint(where, raw)
     if is_named(raw):
         raise ProblemError(
             f"{where} is a nested {type(raw).__name__}; names are flat: write 'a_b' instead of 'a': {{'b': ...}}"
@@ -134,12 +127,22 @@ def _check_kind(where, raw):
         raise ProblemError(f"{where} is None; give a number or an array")
 
 
+def _check_pint(where, raw):
+    data = raw.data if isinstance(raw, xr.DataArray | xr.Variable) else raw
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    if type(first).__module__.split(".")[0] == "pint":
+        raise ProblemError(
+            f"{where} is a pint quantity; units are labels here: give the bare number (.magnitude, or "
+            f"ds.pint.dequantify()) and write units={{...: {str(first.units)!r}}}"
+        )
+
+
 def _read_array(where, raw):
     """Float64 copy and whether it came as floats; ProblemError if it isn't all finite real numbers."""
     try:
         array = np.asarray(raw)
-    except (ValueError, TypeError) as error:
-        raise ProblemError(f"{where} is not an array of numbers ({error}); give rows of one length") from None
+    except (ValueError, TypeError):
+        raise ProblemError(f"{where} is not an array of numbers: {_short(raw)}; give rows of one length") from None
     if array.dtype.kind not in "iuf":
         raise ProblemError(f"{where} is {_shown(raw)}; {_KINDS.get(array.dtype.kind, 'give real numbers')}")
     if array.size == 0:
@@ -160,8 +163,13 @@ _KINDS = {
 
 
 def _shown(raw):
-    text = repr(raw) if np.ndim(raw) == 0 else f"an array of {np.asarray(raw).dtype}"
+    text = _short(raw) if np.ndim(raw) == 0 else f"an array of {np.asarray(raw).dtype}"
     return f"{text} ({type(raw).__name__})"
+
+
+def _short(raw):
+    text = repr(raw)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def check_finite(where: str, array: np.ndarray) -> None:
