@@ -1,7 +1,7 @@
 """Elementwise operations with their partial derivatives, right at kinks and beside branches that ``where`` drops.
 
-JAX's own rules multiply an infinite partial by the zero that a dropped branch hands back, and get NaN. Here every product
-of a partial with a (co)tangent is a ``zero_product``, in which a factor 0 always wins: a dropped branch contributes
+JAX's own rules multiply an infinite partial by the zero that a dropped branch hands back, and get NaN. Here every
+product of a partial with a (co)tangent is a ``zero_product``, in which a factor 0 always wins: a dropped branch adds
 exactly 0, in forward and reverse mode, and so does ``norm`` at 0.
 
 What holds at kinks: ``abs`` 0 at 0; ``minimum``, ``maximum`` one half each at ties; ``hypot``, ``arctan2`` and

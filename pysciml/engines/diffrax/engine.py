@@ -1,0 +1,42 @@
+"""The embedded engine behind the contract of ``engines/base.py``."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
+
+from ...requests import FitRequest, ObjectiveRequest, SolveRequest
+from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
+from .algorithms import CAPABILITIES
+from .precision import double_precision
+from .solve import solve_request
+
+
+class DiffraxEngine(AbstractEngine):
+    """Programs lowered to JAX, solved by diffrax, fitted by optax."""
+
+    name = "diffrax"
+    capabilities = CAPABILITIES
+
+    def solve(self, request: SolveRequest) -> RawSolution:
+        with double_precision():
+            return replace(solve_request(request), versions=self.versions())
+
+    def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:
+        raise NotImplementedError
+
+    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
+        raise NotImplementedError
+
+    def versions(self) -> dict[str, str]:
+        return dict(_versions())
+
+
+@cache
+def _versions():
+    return {name: version(name) for name in ("jax", "jaxlib", "diffrax", "optax")}
+
+
+def make_engine() -> AbstractEngine:
+    """The engine; one instance a process."""
+    return DiffraxEngine()

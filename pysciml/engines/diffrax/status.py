@@ -1,0 +1,27 @@
+"""What diffrax's results mean in our words: a total table."""
+
+import diffrax
+
+from ..base import Status
+
+STATUS: dict[str, Status] = {
+    "successful": Status.SUCCESS,
+    "event_occurred": Status.TERMINATED,
+    "max_steps_reached": Status.MAX_STEPS,
+    "dt_min_reached": Status.STEP_TOO_SMALL,
+    "nonfinite": Status.UNSTABLE,
+    "nonfinite_input": Status.UNSTABLE,
+    "nonlinear_divergence": Status.NOT_CONVERGED,
+    "nonlinear_max_steps_reached": Status.NOT_CONVERGED,
+    "singular": Status.NOT_CONVERGED,
+    "breakdown": Status.NOT_CONVERGED,
+    "stagnation": Status.NOT_CONVERGED,
+    "conlim": Status.NOT_CONVERGED,
+    "max_steps_rejected": Status.FAILED,
+    "internal_error": Status.FAILED,
+}
+
+
+def read_result(result) -> Status:
+    """Our status of one of diffrax's results, fetched from the device."""
+    return next(status for name, status in STATUS.items() if bool(result == getattr(diffrax.RESULTS, name)))
