@@ -35,9 +35,12 @@ ds = ps.solve(problem, saveat=np.linspace(1900, 1920, 401), rtol=1e-8)
 print(ds)
 print(f"computed by {ds.attrs['engine']} with {ds.attrs['algorithm']}")
 
-# Selecting, averaging, saving: all xarray. The same model with another parameter is one `remake` away, and compiles nothing.
+# Selecting, averaging, saving: all xarray. The same model with another parameter is one `remake` away, and compiles
+# nothing.
 hunted = ps.solve(problem.remake(p={"death": 1.0}), saveat=ds.time, rtol=1e-8)
-print(f"mean number of hares: {float(ds.hare.mean()):.1f}, with more lynx deaths {float(hunted.hare.mean()):.1f} thousand")
+print(
+    f"mean number of hares: {float(ds.hare.mean()):.1f}, with more lynx deaths {float(hunted.hare.mean()):.1f} thousand"
+)
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained", sharey=True)
 for axis, solution, title in zip(axes, (ds, hunted), ("death = 0.8", "death = 1.0"), strict=True):

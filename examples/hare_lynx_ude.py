@@ -1,9 +1,9 @@
 """Learn the unknown part of a model from data: a universal differential equation.
 
-The Hudson's Bay Company counted hare and lynx pelts every year. Suppose that we know how hares breed and lynxes die, but
-not how the two meet. Classical modelling guesses a term, hare * lynx. Here a small neural network takes that place, and is
-trained together with the two rates so that the solution of the differential equation follows the record up to 1915. The
-years after that are kept back, to see what the fit is worth.
+The Hudson's Bay Company counted hare and lynx pelts every year. Suppose that we know how hares breed and lynxes die,
+but not how the two meet. Classical modelling guesses a term, hare * lynx. Here a small neural network takes that place,
+and is trained together with the two rates so that the solution of the differential equation follows the record up to
+1915. The years after that are kept back, to see what the fit is worth.
 
     python hare_lynx_ude.py [folder for picture and fit]
 """
@@ -33,8 +33,8 @@ problem = ps.ODEProblem(
     units={"hare": "thousand", "lynx": "thousand", "time": "year"},
 )
 
-# States, time and the network's inputs and outputs are scaled inside the fit, and the horizon grows from the first years to
-# the whole record: without these two a fit of an oscillation ends at its mean. Both are defaults.
+# States, time and the network's inputs and outputs are scaled inside the fit, and the horizon grows from the first years
+# to the whole record: without these two a fit of an oscillation ends at its mean. Both are defaults.
 result = ps.fit(problem, known, optimizer=[ps.Adam(1e-2, steps=500), ps.LBFGS(steps=200)], seed=0)
 print(result)
 

@@ -111,7 +111,9 @@ def test_imports_go_down(module):
 
 def test_api_files_import_only_those_before_them():
     files = [m for m in MODULES if m.startswith("api.") and place_in_api(m) >= 0]
-    wrong = {m: [i for i in own_imports(MODULES[m]) if i in files and place_in_api(i) >= place_in_api(m)] for m in files}
+    wrong = {
+        m: [i for i in own_imports(MODULES[m]) if i in files and place_in_api(i) >= place_in_api(m)] for m in files
+    }
     assert not {m: i for m, i in wrong.items() if i}
 
 

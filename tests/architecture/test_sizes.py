@@ -30,7 +30,9 @@ def test_sizes(file):
 
 def test_names():
     assert not [f for f in FILES if VAGUE & set(f.with_suffix("").relative_to(ROOT).parts)]
-    classes = [n.name for f in FILES for n in ast.walk(ast.parse(f.read_text(encoding="utf-8"))) if isinstance(n, ast.ClassDef)]
+    classes = [
+        n.name for f in FILES for n in ast.walk(ast.parse(f.read_text(encoding="utf-8"))) if isinstance(n, ast.ClassDef)
+    ]
     assert not [name for name in classes if name.startswith("Base") or name.endswith(("Manager", "Handler"))]
 
 

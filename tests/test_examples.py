@@ -1,0 +1,52 @@
+"""Each example runs as a user runs it, and saves its picture."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.engines import require_engine
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+def run_example(name, folder) -> str:
+    script = next(file for file in EXAMPLES if file.stem == name)
+    done = subprocess.run([sys.executable, script, folder], cwd=folder, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", [file.stem for file in EXAMPLES])
+def test_example_runs(name, tmp_path):
+    require_engine("diffrax")
+    printed = run_example(name, tmp_path)
+    assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    check = CHECKS.get(name)
+    assert check is not None, f"say in CHECKS what {name} must show"
+    check(printed, tmp_path)
+
+
+def check_first_solve(printed, folder):
+    assert "<xarray.Dataset>" in printed
+    means = [float(number) for number in re.findall(r"(\d+\.\d) thousand|hares: (\d+\.\d)", printed)[0] if number]
+    assert means
+
+
+def check_hare_lynx(printed, folder):
+    errors = {
+        state: float(e) for state, e in re.findall(r"^(hare|lynx): .*? (\d\.\d\d) standard", printed, re.MULTILINE)
+    }
+    assert set(errors) == {"hare", "lynx"}
+    assert max(errors.values()) <= 0.2
+    assert (folder / "hare_lynx_ude.nc").exists()
+
+
+def check_stiff_gradient(printed, folder):
+    errors = [float(e) for e in re.findall(r"^(?:slow|fast|middle) .* (\S+)$", printed, re.MULTILINE)]
+    assert len(errors) >= 3
+    assert max(errors) < 1e-5
+
+
+CHECKS = {"first_solve": check_first_solve, "hare_lynx_ude": check_hare_lynx, "stiff_gradient": check_stiff_gradient}
