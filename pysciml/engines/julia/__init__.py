@@ -1,0 +1,1 @@
+"""The Julia engine: Programs printed as Julia text, solved and fitted by the SciML stack."""
