@@ -1,0 +1,149 @@
+"""Where in the user's code something happened, and the TraceError that shows it."""
+
+import ast
+import linecache
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import TraceError
+from ..ir.program import Origin
+
+_SITE = os.path.dirname(os.path.dirname(os.path.abspath(np.__file__)))
+_MACHINERY = (
+    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    *(os.path.join(_SITE, package) + os.sep for package in ("numpy", "scipy", "xarray")),
+)
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+
+
+class TraceAttributeError(TraceError, AttributeError):
+    """A name that a record or a traced value does not have: ``hasattr`` and ``getattr`` with a default still work."""
+
+
+class TraceKeyError(TraceError, KeyError):
+    """A name that a record does not have, asked for by ``u["name"]``."""
+
+    __str__ = Exception.__str__
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the user's code; ``span`` is (line, end line, column, end column) of the running expression if known."""
+
+    file: str
+    line: int
+    function: str = ""
+    span: tuple | None = None
+
+    @property
+    def text(self) -> str:
+        """The source text of the line."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self):
+        where = f" in {self.function}" if self.function else ""
+        return f'  File "{self.file}", line {self.line}{where}\n    {self.text or "(source text not available)"}'
+
+
+@lru_cache(maxsize=4096)
+def _is_machinery(file: str) -> bool:
+    """Whether a file is ours, NumPy's or Python's own rather than the user's."""
+    if file.startswith(_MACHINERY) or file.startswith("<frozen"):
+        return True
+    return file.startswith(_STDLIB) and "-packages" + os.sep not in file
+
+
+def _user_frame():
+    frame = sys._getframe(1)
+    while frame is not None and _is_machinery(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def origin() -> Origin | None:
+    """Where the running operation was written."""
+    frame = _user_frame()
+    return None if frame is None else Origin(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _place(code, line, instruction) -> Place:
+    span = None
+    if hasattr(code, "co_positions") and instruction >= 0:  # Python 3.11 on
+        positions = list(code.co_positions())
+        span = positions[instruction // 2] if instruction // 2 < len(positions) else None
+        span = None if span is None or None in span else span
+    name = "" if code.co_name == "<module>" else code.co_name
+    return Place(code.co_filename, line, name, span)
+
+
+def running_place() -> Place | None:
+    """The user's line that is running now."""
+    frame = _user_frame()
+    return None if frame is None else _place(frame.f_code, frame.f_lineno, frame.f_lasti)
+
+
+def place_of_exception(error: BaseException) -> Place | None:
+    """The user's line from which an exception came: the innermost one that isn't machinery."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        if not _is_machinery(step.tb_frame.f_code.co_filename):
+            found = _place(step.tb_frame.f_code, step.tb_lineno, step.tb_lasti)
+        step = step.tb_next
+    return found
+
+
+def place_of_function(function) -> Place | None:
+    """The line of a function's ``def``."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return None if code is None else Place(code.co_filename, code.co_firstlineno, code.co_name)
+
+
+def trace_error(problem: str, remedy: str = "", place: Place | None = None, kind=TraceError) -> TraceError:
+    """A TraceError: what is wrong, the user's file, line and source text, and the form that can be traced."""
+    place = place or running_place()
+    parts = [problem, str(place) if place else "", f"  {remedy}" if remedy else ""]
+    return kind("\n".join(part for part in parts if part))
+
+
+@lru_cache(maxsize=32)
+def _parse(source: str):
+    """The syntax tree of a file and the parent of each of its nodes; None where it can't be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    return {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+
+
+def syntax_at(place: Place | None) -> list[list[ast.AST]]:
+    """The running expression and its ancestors up to the statement, innermost first.
+
+    Where Python does not tell which expression is running (before 3.11), one such chain for each expression that
+    touches the line.
+    """
+    parents = _parse("".join(linecache.getlines(place.file))) if place else None
+    if not parents:
+        return []
+    chains = []
+    for node in parents:
+        if not isinstance(node, ast.expr):
+            continue
+        if place.span is None:
+            chosen = node.lineno <= place.line <= (node.end_lineno or node.lineno)
+        else:
+            chosen = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset) == place.span
+        if chosen:
+            chains.append(_chain(node, parents))
+    return chains
+
+
+def _chain(node, parents):
+    chain = [node]
+    while not isinstance(chain[-1], ast.stmt) and chain[-1] in parents:
+        chain.append(parents[chain[-1]])
+    return chain
