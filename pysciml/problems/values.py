@@ -8,6 +8,10 @@ import xarray as xr
 
 from ..errors import ProblemError, UnsupportedByEngine
 from ..networks import MLP
+from ..tracing.network import Network
+from ..tracing.record import Record, record_items
+from ..tracing.network import Network, network_parts
+from ..tracing.record import Record, record_items
 from .names import ONE_TRAJECTORY, check_name
 from .units import read_unit
 
@@ -38,7 +42,9 @@ def read_states(u0) -> Values:
     if isinstance(u0, MLP):
         raise ProblemError("u0 is an MLP; networks are parameters: p={'net': ps.MLP(...)}")
     if callable(u0) and not hasattr(u0, "__array__"):
-        raise UnsupportedByEngine("u0 is a function; no engine takes initial values that follow from p yet: give numbers")
+        raise UnsupportedByEngine(
+            "u0 is a function; no engine takes initial values that follow from p yet: give numbers"
+        )
     if u0 is None:
         raise ProblemError("u0 is None; give the initial state, such as {'x': 1.0}")
     values = _read_all("u0", "u", u0, "state")
@@ -57,11 +63,13 @@ def read_parameters(p) -> Values:
 
 def is_named(values) -> bool:
     """Whether values come by name: a dict, a Dataset, or a record of another problem."""
-    return isinstance(values, Mapping | xr.Dataset)
+    return isinstance(values, Mapping | xr.Dataset | Record)
 
 
 def named_items(values) -> dict:
-    """Name to raw value of a dict or Dataset; a Dataset's coordinates that are not its own are left out."""
+    """Name to raw value of a dict, a Dataset's variables, or a record."""
+    if isinstance(values, Record):
+        return record_items(values)
     return {name: values[name] for name in (values.data_vars if isinstance(values, xr.Dataset) else values)}
 
 
@@ -85,6 +93,12 @@ def read_value(where: str, raw) -> Value:
     """One value; ProblemError in the user's words if it can't be one."""
     if isinstance(raw, MLP):
         return Value(raw.initial_weights(where.split("'")[1] if "'" in where else where), network=raw)
+    if isinstance(raw, Network):  # of another problem: its spec and weights, as pickle keeps them
+        _, (spec, weights) = raw.__reduce__()
+        return Value(weights.copy(), network=spec)
+    if isinstance(raw, Network):
+        spec, weights = network_parts(raw)
+        return Value(weights, network=spec)
     _check_kind(where, raw)
     if isinstance(raw, xr.Variable):
         raw = xr.DataArray(raw)

@@ -61,6 +61,11 @@ class Network(NotANumber):
         return Network, (self._spec, np.asarray(self._weights))
 
 
+def network_parts(network: Network) -> tuple[MLP, np.ndarray]:
+    """The spec and the flat weights ``(n_weights,)`` of a network outside a model."""
+    return network._spec, np.asarray(network._weights)
+
+
 def _holds_traced(x) -> bool:
     if isinstance(x, list | tuple):
         return any(_holds_traced(item) for item in x)
