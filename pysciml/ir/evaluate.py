@@ -1,4 +1,8 @@
-"""The oracle: Programs evaluated by NumPy, node by node. NaN and infinity are values here, never exceptions."""
+"""The oracle: Programs evaluated by NumPy, node by node. NaN and infinity are values here, never exceptions.
+
+Every value is contiguous: NumPy sums and vectorises strided arrays in another order, and the result of an operation
+shall depend on the values of its arguments only, to the last bit.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -31,7 +35,7 @@ def _integer_power(exponent):
 
 def _slice(starts, lengths, steps):
     index = slice_index(starts, lengths, steps)
-    return lambda x: x[index]
+    return lambda x: x[index].copy()
 
 
 def _gather(indices, shape):
@@ -95,8 +99,8 @@ EVALUATE: dict[str, Callable[..., Callable]] = {
     "cumsum": lambda axis: partial(np.add.accumulate, axis=axis),
     "matmul": _plain(np.matmul),
     "reshape": lambda shape: lambda x: x.reshape(shape),
-    "broadcast": lambda shape: lambda x: np.broadcast_to(x, np.broadcast_shapes(np.shape(x), shape)),
-    "transpose": lambda permutation: lambda x: x.transpose(permutation),
+    "broadcast": lambda shape: lambda x: np.broadcast_to(x, np.broadcast_shapes(np.shape(x), shape)).copy(),
+    "transpose": lambda permutation: lambda x: x.transpose(permutation).copy(),
     "stack": _plain(lambda *values: np.array(values)),
     "concatenate": lambda axis: lambda *values: np.concatenate(values, axis),
     "slice": _slice,

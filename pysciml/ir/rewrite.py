@@ -2,24 +2,47 @@
 
 from collections.abc import Callable
 
-from .program import Node, Program, ProgramBuilder
+from .program import Program, ProgramBuilder
 
-# (builder, node, new positions of its arguments) -> position of what stands for it; None: the node as it is
-Rule = Callable[[ProgramBuilder, Node, tuple[int, ...]], int | None]
+# (builder, old position, new positions of all earlier nodes) -> what stands for the node; None: the node as it is
+Rule = Callable[[ProgramBuilder, int, list[int]], int | None]
 
 
 def rewrite_program(program: Program, rule: Rule) -> Program:
     """A Program of the same inputs and outputs in which ``rule`` had its say on every node that isn't a leaf."""
     builder = ProgramBuilder()
     new: list[int] = []
-    for node in program.nodes:
+    for position, node in enumerate(program.nodes):
         if node.op == "input":
             item = program.inputs[node.attrs[0]]
             new.append(builder.add_input(item.name, item.shape))
         elif node.op == "constant":
             new.append(builder.constant(program.constants[node.attrs[0]]))
         else:
-            args = tuple(new[i] for i in node.args)
-            position = rule(builder, node, args)
-            new.append(builder.add(node.op, args, node.attrs, node.origin) if position is None else position)
+            found = rule(builder, position, new)
+            if found is None:
+                found = builder.add(node.op, (new[i] for i in node.args), node.attrs, node.origin)
+            new.append(found)
+    return builder.build((output.name, new[output.node]) for output in program.outputs)
+
+
+def remove_dead_nodes(program: Program) -> Program:
+    """The same Program without the nodes and constants that no output needs; inputs stay."""
+    needed = [False] * len(program.nodes)
+    for output in program.outputs:
+        needed[output.node] = True
+    for position in reversed(range(len(program.nodes))):
+        if needed[position]:
+            for i in program.nodes[position].args:
+                needed[i] = True
+    builder = ProgramBuilder()
+    new: dict[int, int] = {}
+    for position, node in enumerate(program.nodes):
+        if node.op == "input":
+            item = program.inputs[node.attrs[0]]
+            new[position] = builder.add_input(item.name, item.shape)
+        elif needed[position] and node.op == "constant":
+            new[position] = builder.constant(program.constants[node.attrs[0]])
+        elif needed[position]:
+            new[position] = builder.add(node.op, (new[i] for i in node.args), node.attrs, node.origin)
     return builder.build((output.name, new[output.node]) for output in program.outputs)
