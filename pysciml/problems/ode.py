@@ -10,9 +10,11 @@ import xarray as xr
 
 from ..errors import ProblemError, UnsupportedByEngine
 from ..ir.program import Program
+from ..ir.simplify import simplify_program
 from ..tracing.layout import Layout, make_layout
-from ..tracing.record import Record
+from ..tracing.record import make_record
 from ..tracing.trace import trace_model
+from ..words import check_keywords
 from .describe import describe_problem
 from .labels import Labels, make_labels
 from .names import check_disjoint
@@ -122,7 +124,9 @@ class ODEProblem:
         events=(),
         mass_matrix=None,
         name: str | None = None,
+        **unknown,
     ):
+        check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__)
         _refuse_later(observe=observe, events=events, mass_matrix=mass_matrix)
         if not callable(f):
             raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")
@@ -132,7 +136,7 @@ class ODEProblem:
         t_span, span, calendar = read_span(t_span, labels.units.get("time"))
         u_layout, p_layout = _make_layout(states, are_states=True), _make_layout(parameters, are_states=False)
         self._set(
-            program=trace_model(f, u_layout, p_layout),
+            program=simplify_program(trace_model(f, u_layout, p_layout)),
             u_layout=u_layout,
             p_layout=p_layout,
             u0_values=_flatten(u_layout, states),
@@ -172,12 +176,12 @@ class ODEProblem:
     @cached_property
     def u0(self):
         """Initial state as a read-only record of the kind that the model sees."""
-        return Record.of_values(self.u_layout, self.u0_values)
+        return make_record(self.u_layout, self.u0_values)
 
     @cached_property
     def p(self):
         """Parameters as a read-only record of the kind that the model sees; networks can be called on arrays."""
-        return Record.of_values(self.p_layout, self.p_values)
+        return make_record(self.p_layout, self.p_values)
 
     def remake(self, *, u0=None, p=None, t_span=None, dims=None, coords=None, units=None, name=None) -> "ODEProblem":
         """Return the same model with other values; nothing is traced again.

@@ -93,11 +93,12 @@ def _read_ends(t_span):
 
 
 def _plain(item):
-    """A 0-d array as the scalar in it."""
-    if isinstance(item, xr.DataArray | xr.Variable | np.ndarray):
-        item = item.values if not isinstance(item, np.ndarray) else item
-        return item[()] if item.ndim == 0 else item
-    return item
+    """A 0-d array as the scalar in it, NumPy's numbers as Python's."""
+    if isinstance(item, xr.DataArray | xr.Variable):
+        item = item.values
+    if isinstance(item, np.ndarray):
+        item = item[()]
+    return item.item() if isinstance(item, np.integer | np.floating) else item
 
 
 def _is_number(value):
