@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import pysciml as ps
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -130,10 +132,10 @@ def test_contents_of_archives(archives):
     assert not [name for name in in_wheel | in_sdist if "Manifest" in name or "__pycache__" in name]
 
 
-def test_one_version_for_both_halves():
-    python_half = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def test_one_version_for_both_halves(archives):
     julia_half = tomllib.loads((ROOT / "julia" / "Project.toml").read_text(encoding="utf-8"))
-    assert julia_half["version"] == python_half["version"]
+    assert julia_half["version"] == ps.__version__
+    assert archives["wheel"].name.split("-")[1] == ps.__version__
 
 
 def test_julia_halves_name_the_same_package():

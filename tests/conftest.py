@@ -1,0 +1,25 @@
+"""Fixtures for all tests, and the last line of a run."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subprocesses too
+
+from support.engines import ENGINES, engines_line, require_engine  # noqa: E402
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request) -> str:
+    """Name of each engine in turn; skips the one that isn't ready (fails if ``PYSCIML_REQUIRE`` names it)."""
+    return require_engine(request.param)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session, exitstatus):
+    """Say which engines ran, below pytest's own last line."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not session.config.option.collectonly:
+        reporter.write_line(engines_line())
+    return result
