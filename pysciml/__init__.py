@@ -1,1 +1,44 @@
-"""pysciml."""
+"""Differential equations written once as a Python function: solved, differentiated and learnt by Julia or diffrax."""
+
+from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
+from .api.doctor import doctor
+from .api.gradient import gradient
+from .api.objective import Objective, objective
+from .api.solve import solve
+from .api.source import source
+from .datasets.examples import load_example
+from .engines.base import Status
+from .errors import EngineUnavailable, ProblemError, PySciMLError, SolveFailed, TraceError, UnsupportedByEngine
+from .fitting.optimizers import LBFGS, Adam
+from .fitting.shooting import GrowingHorizon
+from .fitting.trainable import Interval, Positive
+from .networks import MLP
+from .plotting import plot_states
+from .problems.ode import ODEProblem
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LBFGS",
+    "MLP",
+    "Adam",
+    "EngineUnavailable",
+    "GrowingHorizon",
+    "Interval",
+    "ODEProblem",
+    "Objective",
+    "Positive",
+    "ProblemError",
+    "PySciMLError",
+    "SolveFailed",
+    "Status",
+    "TraceError",
+    "UnsupportedByEngine",
+    "doctor",
+    "gradient",
+    "load_example",
+    "objective",
+    "plot_states",
+    "solve",
+    "source",
+]
