@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-import pysciml as ps
+from pysciml.api.doctor import doctor
 
 ENGINES = ("julia", "diffrax")
 RAN: Counter[str] = Counter()  # engine -> number of tests that asked for it and got it
@@ -22,7 +22,7 @@ def required_engines() -> set[str]:
 
 def unready_reason(name: str) -> str | None:
     """Why an engine can't run here, in the words of ``python -m pysciml doctor``; None if it can."""
-    state = ps.doctor().engines[name]
+    state = doctor().engines[name]
     return None if state.ready else state.reason
 
 
