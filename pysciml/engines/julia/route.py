@@ -1,0 +1,267 @@
+"""How Julia is reached from here. Light: imports nothing of Julia, starts no process but Julia's own ``--version``.
+
+Three routes, the first that is there: the user's environment variables; the config file that ``use-julia`` writes;
+juliapkg, which needs the network once. Variables are set in this process only.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import EngineUnavailable, ProblemError
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
+JULIA_VERSIONS = ((1, 10), (1, 11))
+EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
+INSTALL = "python -m pysciml install-julia"
+_MANIFESTS = ("Manifest-v{0}.{1}.toml", "JuliaManifest.toml", "Manifest.toml")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to Julia: ``kind`` is environment, config or juliapkg; ``reason`` says why this one, or what it lacks."""
+
+    kind: str
+    executable: str | None
+    project: str | None
+    depots: tuple[str, ...]
+    reason: str
+    ready: bool
+
+
+def find_route() -> Route:
+    """The route that a boot would take now; runs nothing and asks no network."""
+    if os.environ.get(EXE) or os.environ.get(PROJECT):
+        return _environment_route()
+    path = config_path()
+    if path.is_file():
+        return _config_route(path)
+    return _juliapkg_route()
+
+
+def is_ready() -> bool:
+    """Whether Julia and its packages are there."""
+    return find_route().ready
+
+
+def readiness() -> tuple[bool, str]:
+    """Whether Julia can be used now, and by which route or why not."""
+    route = find_route()
+    return route.ready, route.reason
+
+
+def config_path() -> Path:
+    """Where ``use-julia`` writes: ``PYSCIML_CONFIG``, else the user's config folder."""
+    named = os.environ.get("PYSCIML_CONFIG")
+    if named:
+        return Path(named).expanduser()
+    folder = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(folder) if folder else Path.home() / ".config") / "pysciml" / "julia.toml"
+
+
+def julia_folder() -> Path:
+    """The folder of our Julia package: beside ``pysciml/`` in the source tree, inside it in a wheel."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "julia", package.parent / "julia"):
+        if (folder / "Project.toml").is_file():
+            return folder
+    raise EngineUnavailable(
+        f"pysciml's Julia package is in neither {package} nor {package.parent}: install pysciml again"
+    )
+
+
+def write_config(executable: str | Path, project: str | Path, depots: Sequence[str | Path] = ()) -> Path:
+    """Remember a Julia that is on this machine. Returns the config file.
+
+    Raises
+    ------
+    ProblemError
+        If the program isn't a Julia of a version that was tried, the project has no Project.toml and Manifest.toml,
+        or a depot isn't a folder.
+    """
+    program = _check_executable(executable)
+    folder = _check_project(project)
+    places = [_absolute(depot) for depot in depots]
+    for place in places:
+        if not place.is_dir():
+            raise ProblemError(f"use-julia: depot {str(place)!r} is not a folder")
+    lines = [f"executable = {_quote(program)}", f"project = {_quote(folder)}"]
+    lines.append(f"depots = [{', '.join(_quote(place) for place in places)}]")
+    path = config_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def apply_route(route: Route) -> None:
+    """Set what juliacall and Julia read, in this process only; what the user has set stays."""
+    os.environ.setdefault("PYTHON_JULIACALL_HANDLE_SIGNALS", "yes")
+    if route.kind == "juliapkg":
+        return
+    os.environ[EXE], os.environ[PROJECT] = str(route.executable), str(route.project)
+    if route.depots:
+        os.environ.setdefault("JULIA_DEPOT_PATH", os.pathsep.join(route.depots))
+    os.environ.setdefault("JULIA_PKG_OFFLINE", "true")
+    folder = str(julia_folder())
+    given = os.environ.get("JULIA_LOAD_PATH", os.pathsep.join(("@", "@stdlib")))
+    if folder not in given.split(os.pathsep):
+        first, *rest = given.split(os.pathsep)
+        os.environ["JULIA_LOAD_PATH"] = os.pathsep.join((first, folder, *rest))
+
+
+def install(progress: bool = True) -> Route:
+    """Let juliapkg get Julia and the packages; EngineUnavailable in one sentence if that fails."""
+    route = find_route()
+    if route.kind != "juliapkg":
+        if route.ready:
+            return route
+        raise EngineUnavailable(f"install-julia: {route.reason}")
+    try:
+        juliapkg = importlib.import_module("juliapkg")
+        if progress:
+            print("pysciml: getting Julia and its packages; the first time takes minutes", flush=True)
+        juliapkg.resolve()
+    except Exception as error:
+        raise EngineUnavailable(
+            "install-julia: juliapkg could not get Julia and its packages, which needs the network: "
+            f"{_first_line(error)}. With a Julia of your own: "
+            "python -m pysciml use-julia --executable PATH --project PATH"
+        ) from error
+    return find_route()
+
+
+def missing_packages(route: Route) -> list[str]:
+    """Packages that our Julia package asks for and that the route's environment has not."""
+    wanted = _read_toml(julia_folder() / "Project.toml").get("deps", {})
+    manifest = _find_manifest(Path(route.project)) if route.project else None
+    found = _read_toml(manifest).get("deps", {}) if manifest else {}
+    return sorted(name for name in wanted if name not in found)
+
+
+def _environment_route():
+    executable, project = os.environ.get(EXE), os.environ.get(PROJECT)
+    if not (executable and project):
+        lacking = PROJECT if executable else EXE
+        return Route(
+            "environment", executable, project, (), f"{EXE} and {PROJECT} go together; set {lacking} too", False
+        )
+    route = Route("environment", executable, project, (), f"{EXE} and {PROJECT} are set", True)
+    return _with_packages(route)
+
+
+def _config_route(path):
+    try:
+        config = _read_toml(path)
+        executable, project = config["executable"], config["project"]
+        depots = tuple(str(depot) for depot in config.get("depots", ()))
+    except (KeyError, ValueError) as error:
+        return Route(
+            "config", None, None, (), f"{path} can't be read ({_first_line(error)}): run use-julia again", False
+        )
+    route = Route("config", executable, project, depots, f"use-julia's {path}", True)
+    if not Path(executable).is_file():
+        return Route("config", executable, project, depots, f"{path} names {executable}, which isn't there", False)
+    return _with_packages(route)
+
+
+def _with_packages(route):
+    """The route, not ready if its environment lacks packages."""
+    missing = missing_packages(route)
+    if not missing:
+        return route
+    reason = (
+        f"{route.reason}, but the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
+    )
+    return Route(route.kind, route.executable, route.project, route.depots, reason, False)
+
+
+def _juliapkg_route():
+    """The environment of juliapkg, judged by the files it keeps: never by its resolver, which may use the network."""
+    try:
+        state = importlib.import_module("juliapkg.state").STATE
+    except Exception as error:
+        return Route(
+            "juliapkg",
+            None,
+            None,
+            (),
+            f"juliapkg can't be imported ({_first_line(error)}): pip install juliapkg",
+            False,
+        )
+    project = str(state["project"])
+    try:
+        meta = json.loads(Path(state["meta"]).read_text(encoding="utf-8"))
+        executable, files = meta["executable"], meta["deps_files"]
+    except (OSError, ValueError, KeyError):
+        return Route("juliapkg", None, project, (), f"Julia isn't installed here yet: {INSTALL}", False)
+    own = os.path.normcase(str(_juliapkg_file()))
+    known = {os.path.normcase(os.path.realpath(name)): entry for name, entry in files.items()}
+    is_current = own in known and known[own].get("hash_sha256") == _hash(own)
+    if not (is_current and Path(executable).is_file() and _find_manifest(Path(project))):
+        return Route("juliapkg", executable, project, (), f"Julia's packages are not up to date: {INSTALL}", False)
+    return Route("juliapkg", executable, project, (), f"juliapkg's environment {project}", True)
+
+
+def _juliapkg_file():
+    folder = julia_folder()
+    return (folder.parent / "juliapkg.json").resolve()
+
+
+def _check_executable(executable):
+    program = _absolute(executable)
+    try:
+        said = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ProblemError(f"use-julia: {str(program)!r} can't be run: {_first_line(error)}") from None
+    found = re.match(r"julia version (\d+)\.(\d+)", said)
+    if not found or (int(found[1]), int(found[2])) not in JULIA_VERSIONS:
+        known = " or ".join(f"{a}.{b}" for a, b in JULIA_VERSIONS)
+        raise ProblemError(f"use-julia: {str(program)!r} must be Julia {known}, it says {said.strip()!r}")
+    return program
+
+
+def _check_project(project):
+    folder = _absolute(project)
+    if not any((folder / name).is_file() for name in ("Project.toml", "JuliaProject.toml")):
+        raise ProblemError(f"use-julia: {str(folder)!r} has no Project.toml: give the folder of a Julia project")
+    if _find_manifest(folder) is None:
+        raise ProblemError(f"use-julia: {str(folder)!r} has no Manifest.toml: instantiate the project in Julia first")
+    return folder
+
+
+def _find_manifest(folder):
+    names = [name.format(*version) for name in _MANIFESTS for version in JULIA_VERSIONS]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _absolute(path):
+    return Path(os.path.abspath(Path(path).expanduser()))
+
+
+def _quote(path):
+    """A TOML basic string; JSON's escapes are TOML's."""
+    return json.dumps(str(path), ensure_ascii=False)
+
+
+def _read_toml(path):
+    return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _hash(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
