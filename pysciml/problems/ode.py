@@ -269,7 +269,7 @@ class ODEProblem:
 
 def _refuse_later(**given):
     for name, value in given.items():
-        if value is not None and value != ():
+        if value is not None and not (isinstance(value, tuple | list) and not value):
             raise UnsupportedByEngine(f"ODEProblem({name}=...) is not supported by any engine yet; {LATER[name]}")
 
 

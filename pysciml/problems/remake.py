@@ -22,7 +22,7 @@ def merge_values(where: str, layout: Layout, flat: np.ndarray, new, labels: Labe
     for name, raw in items.items():
         entry = entries[name]
         place = f"{where}[{name!r}]"
-        value = read_value(place, raw)
+        value = read_value(place, name, raw)
         flat[entry.slice] = _fit_value(place, entry, value, labels).ravel()
         is_whole = bool((value.array == np.rint(value.array)).all())
         network = value.network or entry.network

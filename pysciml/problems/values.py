@@ -8,8 +8,6 @@ import xarray as xr
 
 from ..errors import ProblemError, UnsupportedByEngine
 from ..networks import MLP
-from ..tracing.network import Network
-from ..tracing.record import Record, record_items
 from ..tracing.network import Network, network_parts
 from ..tracing.record import Record, record_items
 from .names import ONE_TRAJECTORY, check_name
@@ -79,23 +77,20 @@ def _read_all(where, default, raw, kind):
         for name in items:
             check_name(kind, name)
         form = "record" if items or where == "u0" else "none"
-        return Values(form, {name: read_value(f"{where}[{name!r}]", value) for name, value in items.items()})
+        return Values(form, {name: read_value(f"{where}[{name!r}]", name, value) for name, value in items.items()})
     if isinstance(raw, list | tuple) and any(is_named(item) for item in raw):
         raise ProblemError(f"{where} is a list of {type(raw[0]).__name__}s: {ONE_TRAJECTORY}")
-    value = read_value(where, raw)
+    value = read_value(where, default, raw)
     name = raw.name if isinstance(raw, xr.DataArray) and raw.name is not None else default
     check_name(kind, name)
     form = "network" if value.network else "array" if value.array.ndim else "scalar"
     return Values(form, {name: value})
 
 
-def read_value(where: str, raw) -> Value:
-    """One value; ProblemError in the user's words if it can't be one."""
+def read_value(where: str, name: str, raw) -> Value:
+    """One value, called ``where`` in messages; ProblemError if it can't be one. A network is drawn for its name."""
     if isinstance(raw, MLP):
-        return Value(raw.initial_weights(where.split("'")[1] if "'" in where else where), network=raw)
-    if isinstance(raw, Network):  # of another problem: its spec and weights, as pickle keeps them
-        _, (spec, weights) = raw.__reduce__()
-        return Value(weights.copy(), network=spec)
+        return Value(raw.initial_weights(name), network=raw)
     if isinstance(raw, Network):
         spec, weights = network_parts(raw)
         return Value(weights, network=spec)

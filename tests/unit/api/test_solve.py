@@ -57,7 +57,9 @@ def test_what_crosses_to_the_engine(scipy_engine):
     assert scipy_engine.requests[1].saveat is None and scipy_engine.requests[1].tstops is None
 
 
-@pytest.mark.parametrize("saveat", [[1, 2], (1.0, 2.0), range(1, 3), pd.Index([1, 2]), xr.DataArray([1.0, 2.0], dims="t")])
+@pytest.mark.parametrize(
+    "saveat", [[1, 2], (1.0, 2.0), range(1, 3), pd.Index([1, 2]), xr.DataArray([1.0, 2.0], dims="t")]
+)
 def test_forms_of_saveat(scipy_engine, saveat):
     assert ps.solve(PROBLEM, saveat=saveat).time.values.tolist() == [1.0, 2.0]
 
@@ -111,6 +113,8 @@ def test_a_failure_unchecked(scipy_engine):
 
 
 def test_a_word_of_another_engine(scipy_engine):
-    with pytest.raises(ps.UnsupportedByEngine, match="'scipy' does not support the algorithm 'Rodas5P'; engine='other' does"):
+    with pytest.raises(
+        ps.UnsupportedByEngine, match="'scipy' does not support the algorithm 'Rodas5P'; engine='other' does"
+    ):
         ps.solve(PROBLEM, "Rodas5P")
     assert not scipy_engine.requests

@@ -57,7 +57,10 @@ BAD = [
     (lambda: make_data(data_vars={}), "data has no variables"),
     (lambda: make_data(data_vars={"aa": ("time", [1.0] * 3)}), "data variable 'aa' is not a state (they are a, c)"),
     (lambda: make_data(data_vars={"k": ("time", [1.0] * 3)}), "'k' is a parameter, not a state; leave it out"),
-    (lambda: make_data().rename(time="year"), "no dimension 'time' (it has: year); write data.rename({'year': 'time'})"),
+    (
+        lambda: make_data().rename(time="year"),
+        "no dimension 'time' (it has: year); write data.rename({'year': 'time'})",
+    ),
     (lambda: make_data().isel(time=0), "write data.expand_dims('time')"),
     (lambda: make_data().drop_vars("time"), "write data.assign_coords(time=...)"),
     (lambda: make_data().isel(time=[]), "data is empty"),
@@ -77,7 +80,10 @@ BAD = [
     (lambda: make_data(data_vars={"a": ("time", [1.0] * 3, {"units": "kg"})}), "'a' is in 'kg', expected 'mg'"),
     (lambda: make_data(data_vars={"a": ("time", pint.UnitRegistry().Quantity([1.0] * 3, "mg"))}), "dequantify()"),
     (lambda: make_data(data_vars={"a": 1.0, "c": (("time", "x"), [[1.0] * 2] * 3)}), "'a' has no dimension 'time'"),
-    (lambda: make_data(data_vars={"a": (("time", "site"), [[1.0] * 2] * 3)}), "write data.isel(site=0) or data.mean('site')"),
+    (
+        lambda: make_data(data_vars={"a": (("time", "site"), [[1.0] * 2] * 3)}),
+        "write data.isel(site=0) or data.mean('site')",
+    ),
     (lambda: make_data(data_vars={"c": ("time", [1.0] * 3)}), "'c' lacks the dimension 'x'"),
     (lambda: make_data(data_vars={"c": (("time", "x"), [[1.0] * 3] * 3)}), "length 3 along 'x', expected 2"),
     (

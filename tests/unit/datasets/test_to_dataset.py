@@ -145,7 +145,9 @@ def test_round_trips(form, calendar, tmp_path):
 @pytest.mark.parametrize("unit", ["days", "hours", "minutes", "seconds", "ms", "milliseconds", "years", "h", "month"])
 def test_numeric_time_stays_numeric(unit, tmp_path):
     """xarray reads plurals such as ``days`` as durations, in every variable: labels are written singular."""
-    problem = ODEProblem(lambda t, u, p: {"delay": -u.delay}, {"delay": 1.0}, (0, 2), units={"delay": unit, "time": unit})
+    problem = ODEProblem(
+        lambda t, u, p: {"delay": -u.delay}, {"delay": 1.0}, (0, 2), units={"delay": unit, "time": unit}
+    )
     solution(problem).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     read = xr.load_dataset(tmp_path / "a.nc", engine="h5netcdf")
     assert read.time.dtype == np.float64 and read.delay.dtype == np.float64

@@ -29,7 +29,9 @@ def test_dims_where_none_were_given():
 
 
 def test_dims_and_coords_by_keyword():
-    found = labels([1.0, 2.0], dims="x", coords={"x": [0, 1], "name": ("x", ["a", "b"])}, units={"x": "metres", "u": "K"})
+    found = labels(
+        [1.0, 2.0], dims="x", coords={"x": [0, 1], "name": ("x", ["a", "b"])}, units={"x": "metres", "u": "K"}
+    )
     assert found.dims == {"u": ("x",)}
     assert found.coords["x"].attrs == {"units": "m"} and found.coords["name"].values.tolist() == ["a", "b"]
     assert found.units == {"u": "K"}

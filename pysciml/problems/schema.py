@@ -1,0 +1,179 @@
+"""Problems as JSON text and back, exact to the last bit. Loading runs nothing: a Program is data."""
+
+import json
+import math
+
+import numpy as np
+import xarray as xr
+
+from ..errors import ProblemError, PySciMLError
+from ..ir.schema import program_from_json, program_to_json
+from ..networks import MLP
+from ..tracing.layout import Layout, make_layout
+from .ode import ODEProblem
+from .times import is_cftime, read_span
+
+PROBLEM_VERSION = 1
+_SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_KEYS = {
+    "kind",
+    "version",
+    "program",
+    "states",
+    "parameters",
+    "t_span",
+    "dims",
+    "coords",
+    "units",
+    "long_names",
+    "name",
+}
+
+
+def problem_to_json(problem: ODEProblem) -> str:
+    """A problem as JSON: its Program, its values by name, and its labels."""
+    return json.dumps(
+        {
+            "kind": "ODEProblem",
+            "version": PROBLEM_VERSION,
+            "program": json.loads(program_to_json(problem.program, origins=False)),  # files go to other people
+            "states": _from_layout(problem.u_layout, problem.u0_values),
+            "parameters": _from_layout(problem.p_layout, problem.p_values),
+            "t_span": [_from_time(end) for end in problem.t_span],
+            "dims": {name: list(dims) for name, dims in problem.dims.items()},
+            "coords": {name: _from_coord(variable) for name, variable in problem.coords.items()},
+            "units": dict(problem.units),
+            "long_names": dict(problem.long_names),
+            "name": problem.name,
+        },
+        allow_nan=False,
+        ensure_ascii=False,
+    )
+
+
+def problem_from_json(text: str) -> ODEProblem:
+    """The problem that ``problem_to_json`` wrote; ProblemError for anything else."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ProblemError(f"this is not a saved problem: {error}") from None
+    if not isinstance(raw, dict) or raw.get("kind") != "ODEProblem":
+        raise ProblemError("this is not a saved ODEProblem")
+    if not isinstance(raw.get("version"), int) or raw["version"] > PROBLEM_VERSION:
+        raise ProblemError(
+            f"the problem was saved by a newer pysciml (version {raw.get('version')}); update yours to read it"
+        )
+    if set(raw) != _KEYS:
+        raise ProblemError(f"the saved problem is damaged: unknown or missing {', '.join(sorted(set(raw) ^ _KEYS))}")
+    try:
+        return _to_problem(raw)
+    except PySciMLError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ProblemError(f"the saved problem is damaged: {type(error).__name__}: {error}") from error
+
+
+def _to_problem(raw):
+    u_layout, u0_values = _to_layout(raw["states"])
+    p_layout, p_values = _to_layout(raw["parameters"])
+    program = program_from_json(json.dumps(raw["program"]))
+    shapes = {item.name: item.shape for item in program.inputs}
+    if shapes != {"t": (), "u": (u_layout.size,), "p": (p_layout.size,)}:
+        raise ProblemError(f"the saved problem is damaged: its Program takes {shapes}")
+    t_span, span, calendar = read_span([_to_time(end) for end in raw["t_span"]], raw["units"].get("time"))
+    return ODEProblem.from_fields(
+        program=program,
+        u_layout=u_layout,
+        p_layout=p_layout,
+        u0_values=u0_values,
+        p_values=p_values,
+        t_span=t_span,
+        span=span,
+        calendar=calendar,
+        dims={name: tuple(dims) for name, dims in raw["dims"].items()},
+        coords={name: _to_coord(coord) for name, coord in raw["coords"].items()},
+        units=raw["units"],
+        long_names=raw["long_names"],
+        name=raw["name"],
+    )
+
+
+def _from_layout(layout: Layout, flat: np.ndarray) -> dict:
+    """Form, entries and values; floats as the shortest text that reads back to the same bits."""
+    return {
+        "form": layout.form,
+        "entries": [
+            {
+                "name": entry.name,
+                "shape": list(entry.shape),
+                "is_float": entry.is_float,
+                "network": None if entry.network is None else _from_network(entry.network),
+                "values": flat[entry.slice].tolist(),
+            }
+            for entry in layout.entries
+        ],
+    }
+
+
+def _to_layout(raw) -> tuple[Layout, np.ndarray]:
+    items = {}
+    for entry in raw["entries"]:
+        network = None if entry["network"] is None else MLP(**entry["network"])
+        shape = tuple(int(n) for n in entry["shape"])
+        if len(entry["values"]) != math.prod(shape) or (network and shape != (network.n_weights,)):
+            raise ProblemError(f"the saved problem is damaged: {entry['name']!r} has {len(entry['values'])} values")
+        items[entry["name"]] = (shape, network, bool(entry["is_float"]))
+    layout = make_layout(raw["form"], items)
+    return layout, np.array([value for entry in raw["entries"] for value in entry["values"]], dtype=np.float64)
+
+
+def _from_network(spec: MLP) -> dict:
+    return {name: getattr(spec, name) for name in MLP.__dataclass_fields__}
+
+
+def _from_time(end):
+    """A number or a date as text; a cftime date as its parts."""
+    if isinstance(end, int | float):
+        return end
+    if is_cftime(end):
+        parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+        return {"calendar": end.calendar, "parts": [getattr(end, part) for part in parts]}
+    return {"date": end if isinstance(end, str) else str(np.datetime64(end))}
+
+
+def _to_time(raw):
+    if not isinstance(raw, dict):
+        return raw
+    if "date" in raw:
+        return raw["date"]
+    kind = type(xr.date_range("2000-01-01", periods=1, calendar=raw["calendar"], use_cftime=True).values[0])
+    return kind(*raw["parts"])
+
+
+def _from_coord(variable: xr.Variable) -> dict:
+    """A coordinate: dates and durations as their integers, NaN and infinity spelled."""
+    values = variable.values
+    kind = values.dtype.kind
+    if kind == "f":
+        data = [value if math.isfinite(value) else _SPELLED[str(value)] for value in values.ravel().tolist()]
+    else:
+        data = (values.view(np.int64) if kind in "mM" else values).ravel().tolist()
+    dtype = "U" if kind == "U" else values.dtype.str
+    return {
+        "dims": list(variable.dims),
+        "shape": list(values.shape),
+        "dtype": dtype,
+        "data": data,
+        "attrs": variable.attrs,
+    }
+
+
+def _to_coord(raw) -> xr.Variable:
+    dtype = np.dtype(raw["dtype"])
+    if dtype.kind == "f":
+        values = np.array([float(value) for value in raw["data"]], dtype=dtype)
+    else:
+        values = (
+            np.array(raw["data"], dtype=np.int64).view(dtype) if dtype.kind in "mM" else np.array(raw["data"], dtype)
+        )
+    return xr.Variable(tuple(raw["dims"]), values.reshape(raw["shape"]), raw["attrs"])
