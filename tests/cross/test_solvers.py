@@ -115,7 +115,7 @@ def test_engines_report_statistics_and_versions(engine, name):
     assert about["statistics"]["steps"] > 5
     assert about["versions"]
     assert ds.attrs["status"] == "SUCCESS"
-    assert load_engine(engine).versions() == about["versions"]
+    assert load_engine(engine).versions().items() <= about["versions"].items()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -132,7 +132,7 @@ def test_solving_back_undoes_solving(engine):
     back = ps.solve(
         ps.ODEProblem(reversed_model, end, (0, 5), case.p), "Tsit5", saveat=[5.0], rtol=1e-10, atol=1e-10, engine=engine
     )
-    np.testing.assert_allclose([float(back.angle[-1]), float(back.speed[-1])], [2.5, 0.0], atol=1e-7)
+    np.testing.assert_allclose([float(back.angle[-1]), float(back.speed[-1])], [1.5, 0.0], atol=1e-7)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

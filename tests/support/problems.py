@@ -14,7 +14,11 @@ import pysciml as ps
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A problem and the times at which solutions are compared (away from relaxation jumps)."""
+    """A problem and the times at which solutions are compared.
+
+    They keep away from relaxation jumps and from zeros of the states, where a pointwise relative error measures the
+    phase of the solution only.
+    """
 
     name: str
     model: Callable
@@ -126,7 +130,7 @@ CASES: dict[str, Case] = {
     for case in [
         Case("exponential", exponential, {"x": 1.0}, (0, 5), {"k": 1.0}, np.linspace(0, 5, 11),
              closed_form=lambda t: np.exp(-t)[:, None]),
-        Case("harmonic", harmonic, np.array([1.0, 0.0]), (0, 10), {"omega": 2.0}, np.linspace(0, 10, 21),
+        Case("harmonic", harmonic, np.array([1.0, 0.0]), (0, 10), {"omega": 2.0}, np.linspace(0, 10, 11),
              closed_form=lambda t: np.stack([np.cos(2 * t), -2 * np.sin(2 * t)], axis=1)),
         Case("logistic", logistic, 0.1, (0, 10), {"r": 1.0, "capacity": 2.0}, np.linspace(0, 10, 11),
              closed_form=lambda t: (2 / (1 + 19 * np.exp(-t)))[:, None]),
@@ -134,9 +138,9 @@ CASES: dict[str, Case] = {
         Case("lorenz", lorenz, {"x": 1.0, "y": 0.0, "z": 0.0}, (0, 5),
              {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3}, np.linspace(0, 5, 21),
              source="Lorenz (1963), Deterministic nonperiodic flow, doi:10.1175/1520-0469(1963)020<0130:DNF>2.0.CO;2"),
-        Case("pendulum", pendulum, {"angle": 2.5, "speed": 0.0}, (0, 20),
-             {"damping": 0.1, "g": 9.81, "length": 1.0}, np.linspace(0, 20, 41)),
-        Case("van_der_pol_1", van_der_pol, np.array([2.0, 0.0]), (0, 20), {"mu": 1.0}, np.linspace(0, 20, 21)),
+        Case("pendulum", pendulum, {"angle": 1.5, "speed": 0.0}, (0, 10),
+             {"damping": 0.1, "g": 9.81, "length": 1.0}, np.arange(0.3, 10.0, 0.9)),
+        Case("van_der_pol_1", van_der_pol, np.array([2.0, 0.0]), (0, 20), {"mu": 1.0}, np.arange(1.0, 20.0, 2.0)),
         Case("van_der_pol_1000", van_der_pol, np.array([2.0, 0.0]), (0, 2000), {"mu": 1000.0},
              np.array([100.0, 400.0, 700.0, 1000.0, 1300.0, 1500.0, 1800.0, 2000.0]), stiff=True, source=HAIRER),
         Case("robertson", robertson, {"a": 1.0, "b": 0.0, "c": 0.0}, (0, 1e5), {"k1": 0.04, "k2": 3e7, "k3": 1e4},
