@@ -2,6 +2,8 @@
 
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
 from .api.doctor import doctor
+from .api.fit import fit
+from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
 from .api.solve import solve
@@ -23,6 +25,7 @@ __all__ = [
     "MLP",
     "Adam",
     "EngineUnavailable",
+    "FitResult",
     "GrowingHorizon",
     "Interval",
     "ODEProblem",
@@ -35,6 +38,7 @@ __all__ = [
     "TraceError",
     "UnsupportedByEngine",
     "doctor",
+    "fit",
     "gradient",
     "load_example",
     "objective",
