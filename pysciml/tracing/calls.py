@@ -45,7 +45,9 @@ def _name(function) -> str:
 
 
 def _refuse(name: str):
-    remedy = REFUSED.get(name.removeprefix("np."), "Write it with operations that can: arithmetic, slices, np.where, np.sum, @.")
+    remedy = REFUSED.get(
+        name.removeprefix("np."), "Write it with operations that can: arithmetic, slices, np.where, np.sum, @."
+    )
     return trace_error(f"{name} can't be traced", remedy)
 
 

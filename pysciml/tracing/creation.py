@@ -24,18 +24,14 @@ from .ufuncs import choose
 
 
 def _full(prototype, fill, dtype, order, shape):
-    value = lift(prototype)
-    fill = lift(fill)
+    value, recorder = lift(prototype), active_recorder()
     as_bool = is_bool(value) if dtype is None else np.dtype(dtype) == np.bool_
-    fill = to_bool(fill) if as_bool else to_float(fill)
     layout = np.empty_like(value._layout, order=order, shape=shape)
-    node = fill._node
-    recorder = active_recorder()
-    if recorder.node(node).op == "constant":
-        array = recorder.builder.constants[recorder.node(node).attrs[0]]
+    if isinstance(fill, int | float | np.generic | np.ndarray):
+        array = np.asarray(fill, dtype=bool if as_bool else float)
         return make_value(recorder.constant(np.broadcast_to(array, layout.shape)), layout, is_cell=True)
-    node = broadcast_to(fill, layout.shape)._node if fill.shape != layout.shape else node
-    return make_value(node, layout, is_cell=True)
+    fill = to_bool(fill) if as_bool else to_float(fill)
+    return make_value(broadcast_to(fill, layout.shape)._node, layout, is_cell=True)
 
 
 @implements(np.zeros_like, np.empty_like)

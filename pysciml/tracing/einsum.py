@@ -46,7 +46,9 @@ def _parse(subscripts, values):
     inputs = [w.replace("...", hidden[len(hidden) - n :] if n else "") for w, n in zip(words, extra, strict=True)]
     for word, value in zip(inputs, values, strict=True):
         if len(word) != value.ndim:
-            raise trace_error(f"np.einsum: {subscripts!r} does not fit an operand of shape {value.shape}", "One letter an axis.")
+            raise trace_error(
+                f"np.einsum: {subscripts!r} does not fit an operand of shape {value.shape}", "One letter an axis."
+            )
     if arrow:
         return inputs, right.replace("...", hidden)
     every = "".join(inputs)
@@ -68,7 +70,9 @@ def _diagonals(labels: str, value: Traced):
     unique = "".join(dict.fromkeys(labels))
     if unique == labels:
         return labels, value
-    positions = np.einsum(np.arange(value.size).reshape(value.shape), list(map(_number, labels)), list(map(_number, unique)))
+    positions = np.einsum(
+        np.arange(value.size).reshape(value.shape), list(map(_number, labels)), list(map(_number, unique))
+    )
     flat = reshape_view(value, -1)
     return unique, flat[positions]
 

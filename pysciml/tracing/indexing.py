@@ -55,7 +55,9 @@ def _layout_item(value: Traced, key):
     try:
         return value._layout[key]
     except IndexError as error:
-        raise trace_error(f"{error} (the array has shape {value.shape})", "Indices are checked while tracing.") from None
+        raise trace_error(
+            f"{error} (the array has shape {value.shape})", "Indices are checked while tracing."
+        ) from None
 
 
 def _slices(shape, key):

@@ -52,7 +52,7 @@ def lift(value) -> Traced:
         raise trace_error("a pint quantity can't be traced: units are labels here", "Use its .magnitude.")
     if isinstance(value, list | tuple):
         return _lift_items(list(value))
-    if isinstance(value, bool | int | float | np.generic | np.ndarray) or hasattr(value, "__array__"):
+    if isinstance(value, bool | int | float | complex | np.generic | np.ndarray) or hasattr(value, "__array__"):
         return _lift_array(np.asarray(value))
     raise trace_error(
         f"{_describe(value)} can't be part of a computation with traced values",

@@ -57,9 +57,13 @@ def tensordot(a, b, axes=2) -> Traced:
     a, b = to_float(a), to_float(b)
     if isinstance(axes, int | np.integer):
         axes = (tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes)))
-    inner_a, inner_b = ([normalize_axis(k, v.ndim) for k in np.atleast_1d(x).tolist()] for x, v in zip(axes, (a, b), strict=True))
+    inner_a, inner_b = (
+        [normalize_axis(k, v.ndim) for k in np.atleast_1d(x).tolist()] for x, v in zip(axes, (a, b), strict=True)
+    )
     if [a.shape[k] for k in inner_a] != [b.shape[k] for k in inner_b]:
-        raise trace_error(f"np.tensordot: shapes {a.shape} and {b.shape} do not fit along axes {axes}", "Lengths must be equal.")
+        raise trace_error(
+            f"np.tensordot: shapes {a.shape} and {b.shape} do not fit along axes {axes}", "Lengths must be equal."
+        )
     outer_a = [k for k in range(a.ndim) if k not in inner_a]
     outer_b = [k for k in range(b.ndim) if k not in inner_b]
     n = math.prod(a.shape[k] for k in inner_a)
@@ -79,7 +83,9 @@ def _cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise trace_error(f"np.cross needs vectors of length 3, got shapes {a.shape} and {b.shape}", "Write 2-D ones out.")
+        raise trace_error(
+            f"np.cross needs vectors of length 3, got shapes {a.shape} and {b.shape}", "Write 2-D ones out."
+        )
     parts = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return moveaxis(record("stack", *parts), 0, axisc)
 

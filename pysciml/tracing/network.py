@@ -55,7 +55,9 @@ class Network(NotANumber):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise trace_error(f"a network has no .{name}", "It can be called: `p.net([u.x, u.y])`.", kind=TraceAttributeError)
+        raise trace_error(
+            f"a network has no .{name}", "It can be called: `p.net([u.x, u.y])`.", kind=TraceAttributeError
+        )
 
     def __reduce__(self):
         return Network, (self._spec, np.asarray(self._weights))

@@ -113,7 +113,9 @@ def _average(a, axis=None, weights=None, *, keepdims=False):
     value, weights = lift(a), lift(weights)
     if weights.shape != value.shape:
         if weights.ndim != 1 or axis is None:
-            raise trace_error("np.average: weights have the shape of a, or are 1-D with axis given", "Use np.sum(a * w).")
+            raise trace_error(
+                "np.average: weights have the shape of a, or are 1-D with axis given", "Use np.sum(a * w)."
+            )
         shape = [1] * value.ndim
         shape[normalize_axis(axis, value.ndim)] = weights.size
         weights = reshape_view(weights, tuple(shape))
@@ -142,13 +144,20 @@ def _norm(x, ord=None, axis=None, keepdims=False):
         return reduce("sum", abs(value), axes, keepdims)
     if isinstance(ord, int | float) and ord != 0:
         return reduce("sum", abs(value) ** ord, axes, keepdims) ** (1.0 / ord)
-    raise trace_error(f"np.linalg.norm: ord={ord!r} can't be traced", "Use ord=None, 1, 2, inf, or another number but 0.")
+    raise trace_error(
+        f"np.linalg.norm: ord={ord!r} can't be traced", "Use ord=None, 1, 2, inf, or another number but 0."
+    )
 
 
 def _matrix_norm(value, ord, axis, keepdims):
     """Largest or smallest sum of a row or column."""
     rows, columns = (normalize_axis(k, value.ndim) for k in (axis if axis is not None else (0, 1)))
-    kinds = {1: ("max", rows, columns), -1: ("min", rows, columns), np.inf: ("max", columns, rows), -np.inf: ("min", columns, rows)}
+    kinds = {
+        1: ("max", rows, columns),
+        -1: ("min", rows, columns),
+        np.inf: ("max", columns, rows),
+        -np.inf: ("min", columns, rows),
+    }
     if ord not in kinds or value.ndim < 2:
         raise trace_error(f"np.linalg.norm of a matrix: ord={ord!r} can't be traced", 'Use "fro", 1 or inf.')
     op, inner, outer = kinds[ord]
@@ -178,7 +187,9 @@ def _nansum(a, axis=None, keepdims=False):
 
 def _ufunc_reduction(function):
     """``np.add.reduce`` and its kin: axis 0 unless said otherwise."""
-    return lambda a, axis=0, keepdims=False, initial=None: function(a, axis, keepdims, **({} if initial is None else {"initial": initial}))
+    return lambda a, axis=0, keepdims=False, initial=None: function(
+        a, axis, keepdims, **({} if initial is None else {"initial": initial})
+    )
 
 
 for _name, _function in {
@@ -188,11 +199,28 @@ for _name, _function in {
 implements_reduction("accumulate", "add")(lambda a, axis=0: cumsum(a, axis))
 
 REFUSED |= dict.fromkeys(
-    ["linalg.solve", "linalg.inv", "linalg.pinv", "linalg.lstsq", "linalg.det", "linalg.slogdet", "linalg.cholesky", "linalg.qr"],
+    [
+        "linalg.solve",
+        "linalg.inv",
+        "linalg.pinv",
+        "linalg.lstsq",
+        "linalg.det",
+        "linalg.slogdet",
+        "linalg.cholesky",
+        "linalg.qr",
+    ],
     "Compute it outside f where the matrix is constant and use `matrix @ u`; write small ones out in closed form.",
 )
 REFUSED |= dict.fromkeys(
-    ["linalg.eig", "linalg.eigh", "linalg.eigvals", "linalg.eigvalsh", "linalg.svd", "linalg.matrix_rank", "linalg.cond"],
+    [
+        "linalg.eig",
+        "linalg.eigh",
+        "linalg.eigvals",
+        "linalg.eigvalsh",
+        "linalg.svd",
+        "linalg.matrix_rank",
+        "linalg.cond",
+    ],
     "Compute it outside f where the matrix is constant.",
 )
 REFUSED |= dict.fromkeys(

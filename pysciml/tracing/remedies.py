@@ -60,10 +60,14 @@ def _bool_remedy(chain: list[ast.AST]) -> tuple[str, str] | None:
         return "a chained comparison", "Write (a < x) & (x < b), with the brackets."
     if _called(node) in _CALL_REMEDIES and isinstance(node.func, ast.Name):
         return f"Python's {_called(node)}()", _CALL_REMEDIES[_called(node)]
+    if isinstance(node, ast.If | ast.While | ast.Assert):
+        return _SYNTAX_REMEDIES[type(node)]
     for child, parent in zip(chain, [*chain[1:], None], strict=True):
         if isinstance(child, ast.BoolOp | ast.UnaryOp) and type(child.op) in _SYNTAX_REMEDIES:
             return _SYNTAX_REMEDIES[type(child.op)]
-        is_test = child in (getattr(parent, "test", None), getattr(parent, "subject", None)) or (
+        if isinstance(parent, ast.match_case) and child is parent.pattern:
+            return _SYNTAX_REMEDIES[ast.Match]
+        is_test = child is getattr(parent, "test", None) or (
             isinstance(parent, ast.comprehension) and child in parent.ifs
         )
         if is_test and type(parent) in _SYNTAX_REMEDIES:
@@ -91,7 +95,11 @@ def _conversion_remedy(chain: list[ast.AST]) -> str | None:
         return f"math.{word} has no form that can be traced; a table does: np.interp(x, xs, ys)."
     if hasattr(math, word):
         name = _MATH.get(word, f"np.{word}")
-        return f"Use {name} instead of math.{word}." if name.startswith("np") else f"Use `a {name} b` instead of math.{word}."
+        return (
+            f"Use {name} instead of math.{word}."
+            if name.startswith("np")
+            else f"Use `a {name} b` instead of math.{word}."
+        )
     if is_bare and word == "float":
         return "Drop float(): traced numbers compute like floats."
     if is_bare and word == "int":

@@ -16,7 +16,9 @@ def normalize_axis(axis, ndim: int) -> int:
     if isinstance(axis, Traced) or not isinstance(axis, int | np.integer):
         raise trace_error(f"an axis must be an int, got {axis!r}", "Write axis=0, axis=1, ...")
     if not -ndim <= axis < max(ndim, 1):
-        raise trace_error(f"axis {axis} is out of bounds for an array of {ndim} dimensions", "Axes count from 0, or back from -1.")
+        raise trace_error(
+            f"axis {axis} is out of bounds for an array of {ndim} dimensions", "Axes count from 0, or back from -1."
+        )
     return int(axis) % max(ndim, 1)
 
 
@@ -88,7 +90,9 @@ def transpose_view(value: Traced, permutation: tuple[int, ...]) -> Traced:
     """The view with permuted axes."""
     recorder = value._recorder
     if permutation == tuple(range(value.ndim)):
-        return make_view(value, value._layout, lambda base: base, lambda base, node: node, is_cell=isinstance(value, TracedCell))
+        return make_view(
+            value, value._layout, lambda base: base, lambda base, node: node, is_cell=isinstance(value, TracedCell)
+        )
     inverse = tuple(int(k) for k in np.argsort(permutation))
     return make_view(
         value,
@@ -164,7 +168,9 @@ def moveaxis(a, source, destination):
 
 def _moved(ndim, source, destination):
     sources = [normalize_axis(k, ndim) for k in (source if isinstance(source, tuple | list) else [source])]
-    targets = [normalize_axis(k, ndim) for k in (destination if isinstance(destination, tuple | list) else [destination])]
+    targets = [
+        normalize_axis(k, ndim) for k in (destination if isinstance(destination, tuple | list) else [destination])
+    ]
     order = [k for k in range(ndim) if k not in sources]
     for target, axis in sorted(zip(targets, sources, strict=True)):
         order.insert(target, axis)
@@ -224,7 +230,9 @@ def broadcast_to(array, shape):
     try:
         layout = np.broadcast_to(value._layout, shape)
     except ValueError:
-        raise trace_error(f"shape {value.shape} can't be broadcast to {shape}", "Axes are matched from the last one.") from None
+        raise trace_error(
+            f"shape {value.shape} can't be broadcast to {shape}", "Axes are matched from the last one."
+        ) from None
     return make_view(value, layout, lambda base: recorder.add("broadcast", (base,), (shape,)), None)
 
 
@@ -261,7 +269,9 @@ def diagonal(a, offset=0, axis1=0, axis2=1):
     """``np.diagonal``: a read-only view."""
     value, recorder = lift(a), active_recorder()
     if value.ndim < 2:
-        raise trace_error(f"np.diagonal needs two dimensions, got shape {value.shape}", "np.diag(x) of 1-D makes a matrix.")
+        raise trace_error(
+            f"np.diagonal needs two dimensions, got shape {value.shape}", "np.diag(x) of 1-D makes a matrix."
+        )
     indices = np.diagonal(np.arange(value.size).reshape(value.shape), offset, axis1, axis2)
     layout = np.diagonal(value._layout, offset, axis1, axis2)
     attrs = (tuple(indices.ravel().tolist()), indices.shape)

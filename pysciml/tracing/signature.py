@@ -29,7 +29,9 @@ def check_signature(function: Callable) -> None:
     needed = [q.name for q in parameters if q.kind is q.KEYWORD_ONLY and q.default is q.empty]
     if needed:
         raise trace_error(
-            f"the model function needs the keyword {needed[0]!r}", "Give it with functools.partial, or close over it.", place
+            f"the model function needs the keyword {needed[0]!r}",
+            "Give it with functools.partial, or close over it.",
+            place,
         )
     if required == 4 and names[0].startswith("d"):
         raise trace_error(f"the model function takes {shown}: Julia's in-place form", f"{_FORM} It returns du.", place)

@@ -121,20 +121,19 @@ def _parse(source: str):
 
 
 def syntax_at(place: Place | None) -> list[list[ast.AST]]:
-    """The running expression and its ancestors up to the statement, innermost first.
+    """The running expression, or statement, and its ancestors up to the statement, innermost first.
 
-    Where Python does not tell which expression is running (before 3.11), one such chain for each expression that
-    touches the line.
+    Where Python does not tell what is running (before 3.11), one such chain for each expression that touches the line.
     """
     parents = _parse("".join(linecache.getlines(place.file))) if place else None
     if not parents:
         return []
     chains = []
     for node in parents:
-        if not isinstance(node, ast.expr):
+        if not isinstance(node, ast.expr | ast.stmt):
             continue
         if place.span is None:
-            chosen = node.lineno <= place.line <= (node.end_lineno or node.lineno)
+            chosen = isinstance(node, ast.expr) and node.lineno <= place.line <= (node.end_lineno or node.lineno)
         else:
             chosen = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset) == place.span
         if chosen:

@@ -51,7 +51,11 @@ def _ediff1d(ary, to_end=None, to_begin=None):
 def gradient(f, *varargs, axis=None, edge_order=1):
     """``np.gradient`` with scalar spacings or constant coordinates."""
     value = to_float(f)
-    axes = tuple(range(value.ndim)) if axis is None else tuple(normalize_axis(k, value.ndim) for k in np.atleast_1d(axis).tolist())
+    axes = (
+        tuple(range(value.ndim))
+        if axis is None
+        else tuple(normalize_axis(k, value.ndim) for k in np.atleast_1d(axis).tolist())
+    )
     steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
     if len(steps) != len(axes):
         raise trace_error(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes", "Give one, or one an axis.")
@@ -108,8 +112,14 @@ def _uneven(value, points, axis, edge_order):
 @implements(np.pad)
 def _pad(array, pad_width, mode="constant", *, constant_values=0.0, reflect_type="even"):
     value = lift(array)
-    if not isinstance(mode, str) or mode not in ("constant", "edge", "wrap", "reflect", "symmetric") or reflect_type != "even":
-        raise trace_error(f"np.pad: mode={mode!r} can't be traced", 'Use "constant", "edge", "wrap", "reflect" or "symmetric".')
+    if (
+        not isinstance(mode, str)
+        or mode not in ("constant", "edge", "wrap", "reflect", "symmetric")
+        or reflect_type != "even"
+    ):
+        raise trace_error(
+            f"np.pad: mode={mode!r} can't be traced", 'Use "constant", "edge", "wrap", "reflect" or "symmetric".'
+        )
     if isinstance(pad_width, dict):
         pad_width = [pad_width.get(k, pad_width.get(k - value.ndim, 0)) for k in range(value.ndim)]
         pad_width = [w if isinstance(w, tuple) else (w, w) for w in pad_width]
@@ -150,14 +160,18 @@ def interp(x, xp, fp, left=None, right=None, period=None) -> Traced:
     """``np.interp`` in a table with constant ``xp``."""
     x, fp = to_float(x), to_float(fp)
     if isinstance(xp, Traced):
-        raise trace_error("np.interp: the places xp of the table must be constants", "Close over an array; fp may be traced.")
+        raise trace_error(
+            "np.interp: the places xp of the table must be constants", "Close over an array; fp may be traced."
+        )
     places = np.asarray(xp, dtype=float)
     if places.ndim != 1 or fp.shape != places.shape or not places.size:
         raise trace_error(f"np.interp: xp and fp are 1-D of equal length, got {places.shape} and {fp.shape}", "")
     if period is not None:
         return _interp_periodic(x, places, fp, float(period))
     if not (np.diff(places) > 0).all():
-        raise trace_error("np.interp: xp must increase strictly", "Sort the table; a jump needs np.where(x < x0, a, b).")
+        raise trace_error(
+            "np.interp: xp must increase strictly", "Sort the table; a jump needs np.where(x < x0, a, b)."
+        )
     result = record("interp", x, places, fp)
     result = result if left is None else choose(x < places[0], left, result)
     result = result if right is None else choose(x > places[-1], right, result)

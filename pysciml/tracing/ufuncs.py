@@ -166,9 +166,7 @@ def _fmin(a, b):
 
 
 def _skip_nan(op, a, b):
-    return choose(
-        elementwise("isnan", a), b, choose(elementwise("isnan", b), a, elementwise(op, a, b))
-    )
+    return choose(elementwise("isnan", a), b, choose(elementwise("isnan", b), a, elementwise(op, a, b)))
 
 
 @ufunc("isinf")
@@ -194,9 +192,11 @@ def logaddexp(a, b):
     a, b = to_float(a), to_float(b)
     is_less = elementwise("less", a, b)
     larger, smaller = choose(is_less, b, a), choose(is_less, a, b)
-    is_infinite = _isinf(larger)
-    gap = elementwise("sub", smaller, choose(is_infinite, 0.0, larger))
-    return elementwise("add", larger, elementwise("log1p", elementwise("exp", choose(is_infinite, 0.0, gap))))
+    is_same_infinity = elementwise(
+        "logical_and", elementwise("equal", a, b), elementwise("logical_not", elementwise("isfinite", a))
+    )
+    gap = choose(is_same_infinity, 0.0, elementwise("sub", smaller, larger))
+    return elementwise("add", larger, elementwise("log1p", elementwise("exp", gap)))
 
 
 @ufunc("logaddexp2")
@@ -231,7 +231,9 @@ def _xlog1py(x, y):
 
 def _product_with_zero(op, x, y):
     x, y = to_float(x), to_float(y)
-    is_zero = elementwise("logical_and", elementwise("equal", x, 0.0), elementwise("logical_not", elementwise("isnan", y)))
+    is_zero = elementwise(
+        "logical_and", elementwise("equal", x, 0.0), elementwise("logical_not", elementwise("isnan", y))
+    )
     return choose(is_zero, 0.0, elementwise("mul", x, elementwise(op, choose(is_zero, 1.0, y))))
 
 
@@ -343,7 +345,16 @@ def _outer(name):
     return apply
 
 
-for _name in ("add", "subtract", "multiply", "divide", "minimum", "maximum", "power", *"less greater hypot arctan2".split()):
+for _name in (
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "minimum",
+    "maximum",
+    "power",
+    *"less greater hypot arctan2".split(),
+):
     implements_reduction("outer", _name)(_outer(_name))
 
 
@@ -355,6 +366,10 @@ for _name in UFUNCS:  # np.sin of an object array calls the method sin of its el
     if not hasattr(TracedScalar, _name):
         setattr(TracedScalar, _name, _scalar_method(_name))
 
-_NO_TABLE = "It has no operation yet; where its argument is known, compute a table outside f and use np.interp(x, xs, ys)."
-REFUSED |= dict.fromkeys(["erf", "erfc", "erfinv", "gamma", "gammaln", "beta", "digamma", "j0", "j1", "jv", "lambertw"], _NO_TABLE)
+_NO_TABLE = (
+    "It has no operation yet; where its argument is known, compute a table outside f and use np.interp(x, xs, ys)."
+)
+REFUSED |= dict.fromkeys(
+    ["erf", "erfc", "erfinv", "gamma", "gammaln", "beta", "digamma", "j0", "j1", "jv", "lambertw"], _NO_TABLE
+)
 REFUSED |= {"frexp": "Use np.log2.", "ldexp": "Write x * 2.0**n.", "add.at": "Use a matrix of zeros and ones: M @ x."}

@@ -1,0 +1,90 @@
+"""What a model function returned, checked against the state and joined to one flat vector."""
+
+from collections.abc import Callable, Mapping
+
+from ..errors import TraceError
+from .layout import Entry, Layout
+from .lifting import lift, to_float
+from .record import Record, record_items
+from .recorder import Recorder
+from .source import place_of_function, trace_error
+
+
+def assemble(recorder: Recorder, function: Callable, result, layout: Layout) -> int:
+    """The node of the flat derivative ``(n,)``; TraceError where the result does not mirror ``u``."""
+    if layout.form == "record":
+        values = _match_names(function, result, layout)
+    else:
+        if isinstance(result, Mapping | Record):
+            raise _mismatch(
+                function,
+                f"returned names, and u is {'an array' if layout.form == 'array' else 'a number'}",
+                "Return the derivative in the form of u0.",
+            )
+        values = {layout.names[0]: result}
+    parts = [_match_shape(recorder, function, entry, values[entry.name]) for entry in layout.entries]
+    if len(parts) == 1:
+        return _flat(recorder, parts[0])
+    if all(recorder.node(part).shape == () for part in parts):
+        return recorder.add("stack", tuple(parts))
+    return recorder.add("concatenate", tuple(_flat(recorder, part) for part in parts), (0,))
+
+
+def _flat(recorder, node):
+    return (
+        node
+        if len(recorder.node(node).shape) == 1
+        else recorder.add("reshape", (node,), ((recorder.node(node).size,),))
+    )
+
+
+def _mismatch(function, problem, remedy):
+    return trace_error(f"the model function {problem}", remedy, place_of_function(function))
+
+
+def _match_names(function, result, layout) -> Mapping:
+    if isinstance(result, Record):
+        result = record_items(result)
+    names = ", ".join(layout.names)
+    if not isinstance(result, Mapping):
+        raise _mismatch(
+            function,
+            f"returned {_describe(result)}; u0 is a dict, so a dict is expected, with the names {names}",
+            "Return " + "{" + ", ".join(f'"{n}": ...' for n in layout.names[:3]) + "}.",
+        )
+    missing = [n for n in layout.names if n not in result]
+    extra = [str(n) for n in result if n not in layout.names]
+    if missing or extra:
+        parts = [f"without {', '.join(missing)}"] * bool(missing) + [f"with unknown {', '.join(extra)}"] * bool(extra)
+        raise _mismatch(
+            function, f"returned a dict {' and '.join(parts)}: got {', '.join(map(str, result))}, expected {names}",
+            "Return exactly the names of u0.",
+        )  # fmt: skip
+    return result
+
+
+def _describe(result) -> str:
+    if result is None:
+        return "None (is a `return` missing?)"
+    shape = getattr(result, "shape", None)
+    return f"a {type(result).__name__}" if shape is None else f"an array of shape {shape}"
+
+
+def _match_shape(recorder, function, entry: Entry, value) -> int:
+    if value is None:
+        raise _mismatch(
+            function, f"returned None for {entry.name!r} (is a `return` missing?)", "Return its derivative."
+        )
+    try:
+        value = to_float(lift(value))
+    except TraceError as error:
+        raise _mismatch(function, f"returned something for {entry.name!r} that can't be used: {error}", "") from None
+    if value.shape == entry.shape:
+        return value._node
+    if value.shape == ():
+        return recorder.add("broadcast", (value._node,), (entry.shape,))
+    raise _mismatch(
+        function,
+        f"returned shape {value.shape} for {entry.name!r}: got {value.shape}, expected {entry.shape}",
+        f"The derivative has the shape of the state {entry.name!r}, {entry.shape}.",
+    )
