@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .fitting.stages import Stage
 from .ir.program import Program
 
 
@@ -63,21 +64,6 @@ class ObjectiveRequest:
     @property
     def needs(self) -> frozenset[Capability]:
         return self.solve.needs | {Capability("sensitivity", self.sensitivity)}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stretch of a fit: an optimizer over the first ``rows`` data times, the weights multiplied by ``factor``.
-
-    ``optimizer`` is ``"adam"`` (``learning_rate`` used) or ``"lbfgs"``. ``horizon`` is the last time used.
-    """
-
-    optimizer: str
-    steps: int
-    learning_rate: float
-    rows: int
-    factor: float
-    horizon: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ProblemError, UnsupportedByEngine
-from ..requests import Stage
 from .optimizers import LBFGS, Optimizer
+from .stages import Stage
 
 
 @dataclass(frozen=True)
