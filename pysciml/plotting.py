@@ -30,6 +30,14 @@ def plot_states(solutions: xr.Dataset | Mapping[str, xr.Dataset], data: xr.Datas
     ------
     ProblemError
         If there is nothing over ``time`` to draw, or ``data`` has no state in common with the solutions.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> data = ps.load_example("hare_lynx")
+    >>> figure = ps.plot_states(data, held_out=(1915, 1920))
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['hare pelts [thousand]', 'lynx pelts [thousand]']
     """
     import matplotlib.pyplot as plt
 

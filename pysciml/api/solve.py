@@ -10,7 +10,7 @@ from ..errors import ProblemError, SolveFailed
 from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_shown_times, show_time
 from ..problems.units import check_same_unit
-from ..requests import SolveRequest
+from ..requests import Capability, SolveRequest
 from ..words import check_keywords, nearest
 
 
@@ -121,10 +121,11 @@ def solve(
 
 def check_algorithm(algorithm) -> None:
     """ProblemError for a word that no engine knows, with the nearest one that is known."""
-    words = {c.word for capabilities in engine_capabilities().values() for c in capabilities if c.kind == "algorithm"}
-    if algorithm not in words:
-        listed = ", ".join(sorted(words))
-        raise ProblemError(f"algorithm: unknown word {algorithm!r}; one of {listed}{nearest(algorithm, words)}")
+    known = engine_capabilities().values()
+    if isinstance(algorithm, str) and any(Capability("algorithm", algorithm) in capabilities for capabilities in known):
+        return
+    words = sorted({c.word for capabilities in known for c in capabilities if c.kind == "algorithm"})
+    raise ProblemError(f"algorithm: unknown word {algorithm!r}; one of {', '.join(words)}{nearest(algorithm, words)}")
 
 
 def check_tolerances(rtol, atol) -> None:

@@ -32,6 +32,7 @@ def load_engine(name: str) -> AbstractEngine:
     return _folder(name, "engine").make_engine()
 
 
+@cache
 def engine_capabilities() -> dict[str, frozenset[Capability]]:
     """What each engine can do, by name; starts nothing."""
     return {name: _folder(name, "algorithms").CAPABILITIES for name in ENGINES}
