@@ -144,7 +144,7 @@ def install(progress: bool = True) -> Route:
 
 def missing_packages(route: Route) -> list[str]:
     """Packages that our Julia package asks for and that the route's environment has not."""
-    wanted = _read_toml(julia_folder() / "Project.toml").get("deps", {})
+    wanted = {"PythonCall", *_read_toml(julia_folder() / "Project.toml").get("deps", {})}
     manifest = _find_manifest(Path(route.project)) if route.project else None
     found = _read_toml(manifest).get("deps", {}) if manifest else {}
     return sorted(name for name in wanted if name not in found)

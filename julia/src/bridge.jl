@@ -1,0 +1,90 @@
+# The only functions that Python calls. Arrays come as NumPy's memory or plain vectors; matrices are (state, time).
+
+"A Program of `compile_program`'s arguments, with everything copied out of Python's memory."
+function load_program(hash, text, constants, flags, indices, n_numbers, n_flags, is_branching)
+    return compile_program(
+        string(hash), string(text), collect(Float64, constants), collect(Bool, flags), collect(Int, indices),
+        Int(n_numbers), Int(n_flags), Bool(is_branching)
+    )
+end
+
+floats(x) = collect(Float64, x)
+
+make_options(rtol, atol, dt, dtmax, max_steps, tstops) =
+    Options(Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps), floats(tstops))
+
+"""
+    solve_request(program, u0, p, t0, t1, word, saveat, options...)
+
+Solve one initial-value problem: times, states `(state, time)`, the name of the return code, the members that ran, the
+error's text if the solver threw one, and statistics.
+"""
+function solve_request(program, u0, p, t0, t1, word, saveat, rtol, atol, dt, dtmax, max_steps, tstops)
+    u0, saveat = floats(u0), floats(saveat)
+    problem = make_problem(RightHandSide(program), u0, floats(p), (Float64(t0), Float64(t1)))
+    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops)
+    solution = try
+        solve_problem(problem, make_algorithm(word), options; saveat)
+    catch error
+        is_numerical(error) || rethrow()
+        return [Float64(t0)], reshape(u0, :, 1), "Failure", members_used(word), sprint(showerror, error), (0, 0, 0, 0, 0)
+    end
+    n = reached_rows(solution, saveat)
+    u = n == 0 ? zeros(length(u0), 0) : reduce(hcat, @view solution.u[1:n])
+    return solution.t[1:n], u, return_name(solution.retcode), members_used(word), "", statistics(solution.stats)
+end
+
+"""
+    make_objective(program, is_branching, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)
+
+An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`.
+"""
+function make_objective(
+        program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
+        rtol, atol, dt, dtmax, max_steps, tstops
+    )
+    times = floats(times)
+    objective = Objective(
+        RightHandSide(program), parametrization, program.is_branching, Float64(t0), times, collect(Float64, values),
+        collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops),
+        string(word), string(sensitivity), length(times), 1.0, nothing
+    )
+    x0 = floats(x0)
+    word == "auto" && (objective.word = choose_algorithm(objective, x0))
+    sensitivity == "auto" && (objective.sensitivity = choose_sensitivity(objective, length(x0)))
+    return objective
+end
+
+chosen_words(objective) = (objective.word, objective.sensitivity)
+
+value(objective::Objective, x) = objective_value(objective, floats(x))
+
+value_and_gradient(objective::Objective, x) = objective_gradient(objective, floats(x))
+
+const OPTIMIZERS = ("adam", "lbfgs")
+
+"""
+    fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
+
+Run the stages, one an element of the last six (optimizers count from 0): the best x, its value, the history `(column, iteration)`, whether it was
+interrupted, and the algorithm's word at the end.
+"""
+function fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
+    stages = [
+        Stage(OPTIMIZERS[o + 1], Int(n), Float64(rate), Int(r), Float64(f), Float64(h)) for
+            (o, n, rate, r, f, h) in zip(optimizers, steps, learning_rates, rows, factors, horizons)
+    ]
+    fit = run_fit(objective, stages, floats(x0), Bool(is_auto))
+    history = reduce(hcat, (collect(row) for row in fit.history); init = zeros(4, 0))
+    return fit.best_x, fit.best, history, is_interrupted(), objective.word
+end
+
+"Versions of what runs."
+function versions()
+    names = ("OrdinaryDiffEqCore", "SciMLSensitivity", "Optim", "Optimisers", "PySciML")
+    modules = (OrdinaryDiffEqCore, SciMLSensitivity, Optim, Optimisers, PySciML)
+    return (("Julia", string(VERSION)), ((name, string(pkgversion(m))) for (name, m) in zip(names, modules))...)
+end
+
+"Addresses of the interrupt flag (a 64-bit integer) and of the progress numbers."
+addresses() = (UInt(pointer_from_objref(INTERRUPT)), UInt(pointer(PROGRESS)))

@@ -1,0 +1,269 @@
+# A weighted sum of squares of a solution's distance to data, and its gradient, as functions of a flat vector x.
+
+"""
+    Objective
+
+`value = factor * sum(weights .* (u .- values).^2)` over the first `rows` times. `parametrization(u0, p, x)` gives the
+initial value and the parameters. `values` and `weights` are `(state, time)`.
+"""
+mutable struct Objective
+    const f::RightHandSide
+    const parametrization::Program
+    const is_branching::Bool
+    const t0::Float64
+    const times::Vector{Float64}
+    const values::Matrix{Float64}
+    const weights::Matrix{Float64}
+    const n_parameters::Int
+    const options::Options
+    word::String
+    sensitivity::String
+    rows::Int
+    factor::Float64
+    pullback::Any
+end
+
+n_states(o::Objective) = size(o.values, 1)
+
+"Initial value and parameters at x, of x's number type."
+function parametrize(o::Objective, x::Vector{T}) where {T}
+    u0, p = Vector{T}(undef, n_states(o)), Vector{T}(undef, o.n_parameters)
+    o.parametrization(u0, p, x)
+    return u0, p
+end
+
+"What one time adds to the value."
+function misfit(o, u, row)
+    total = zero(eltype(u))
+    for i in eachindex(u)
+        total += o.weights[i, row] * (u[i] - o.values[i, row])^2
+    end
+    return o.factor * total
+end
+
+"The solution at the data's times, or nothing if it doesn't get there."
+function solve_rows(o::Objective, problem)
+    times = o.times[1:(o.rows)]
+    times[end] == o.t0 && return [problem.u0]
+    solution = try_solve(() -> solve_problem(problem, make_algorithm(o.word), o.options; saveat = times))
+    return solution === nothing || reached_rows(solution, times) < o.rows ? nothing : solution.u
+end
+
+"A solve's solution if it reached its end, else nothing: a matrix that can't be factored is a failure like others."
+function try_solve(attempt)
+    solution = try
+        attempt()
+    catch error
+        is_numerical(error) || rethrow()
+        return nothing
+    end
+    return SciMLBase.successful_retcode(solution) && solution.retcode != ReturnCode.Terminated ? solution : nothing
+end
+
+is_numerical(error) = error isa Union{LinearAlgebra.SingularException, LinearAlgebra.LAPACKException, DomainError}
+
+last_time(o::Objective) = o.times[o.rows]
+
+function objective_value(o::Objective, x::Vector{Float64})
+    u0, p = parametrize(o, x)
+    all(isfinite, u0) && all(isfinite, p) || return NaN
+    rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
+    return rows === nothing ? NaN : sum(misfit(o, rows[k], k) for k in 1:(o.rows); init = 0.0)
+end
+
+"Value and gradient; NaN everywhere if the solve fails."
+function objective_gradient(o::Objective, x::Vector{Float64})
+    gradient = similar(x)
+    value = if o.sensitivity == "forward"
+        forward_gradient!(gradient, o, x)
+    elseif o.sensitivity == "forward_over_solver"
+        dual_gradient!(gradient, o, x)
+    else
+        adjoint_gradient!(gradient, o, x)
+    end
+    isfinite(value) && all(isfinite, gradient) || (value = NaN; fill!(gradient, NaN))
+    return value, gradient
+end
+
+# ---- forward: tangents of the state as further states, or dual numbers through the solver
+
+"x with the unit tangents of the elements first, first + 1, ..."
+function seed(x, first, ::Type{Dual{T, Float64, N}}) where {T, N}
+    return [Dual{T}(x[i], Partials(ntuple(k -> Float64(i == first + k - 1), Val(N)))) for i in eachindex(x)]
+end
+
+function each_chunk(gradient!, gradient, x)
+    value, n = 0.0, chunk_size(length(x))
+    isempty(x) && return gradient!(gradient, 1, Val(1))
+    for first in 1:n:length(x)
+        value = gradient!(gradient, first, Val(n))
+        isfinite(value) || return NaN
+    end
+    return value
+end
+
+function store!(gradient, total::Dual, first)
+    for k in 1:min(length(partials(total)), length(gradient) - first + 1)
+        gradient[first + k - 1] = partials(total, k)
+    end
+    return value(total)
+end
+
+function dual_gradient!(gradient, o, x)
+    function chunk!(gradient, first, ::Val{N}) where {N}
+        u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
+        rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
+        return rows === nothing ? NaN : store!(gradient, sum(misfit(o, rows[k], k) for k in 1:(o.rows)), first)
+    end
+    return each_chunk(chunk!, gradient, x)
+end
+
+"A state and its tangents, one after the other, as dual numbers, and back."
+function pack!(u::Vector{Dual{T, V, N}}, z) where {T, V, N}
+    n = length(u)
+    for i in 1:n
+        u[i] = Dual{T}(z[i], Partials(ntuple(k -> z[k * n + i], Val(N))))
+    end
+    return u
+end
+
+function unpack!(z, u::Vector{<:Dual{T, V, N}}) where {T, V, N}
+    n = length(u)
+    for i in 1:n
+        z[i] = value(u[i])
+        for k in 1:N
+            z[k * n + i] = partials(u[i], k)
+        end
+    end
+    return z
+end
+
+"The right-hand side of a state and its tangents, for parameters that are dual numbers."
+function variational(f::RightHandSide, p::Vector{Dual{T, Float64, N}}, n) where {T, N}
+    memory = IdDict{Any, Any}()
+    return RightHandSide() do dz, z, _, t
+        u, du = dual_pair(memory, Dual{T, eltype(z), N}, n)
+        f.generic(du, pack!(u, z), p, t)
+        unpack!(dz, du)
+        nothing
+    end
+end
+
+function forward_gradient!(gradient, o, x)
+    n = n_states(o)
+    function chunk!(gradient, first, ::Val{N}) where {N}
+        D = Dual{ForwardTag, Float64, N}
+        u0, p = parametrize(o, seed(x, first, D))
+        z0 = unpack!(Vector{Float64}(undef, n * (N + 1)), u0)
+        rows = solve_rows(o, make_problem(variational(o.f, p, n), z0, Float64[], (o.t0, last_time(o))))
+        rows === nothing && return NaN
+        u = Vector{D}(undef, n)
+        return store!(gradient, sum(misfit(o, pack!(u, rows[k]), k) for k in 1:(o.rows)), first)
+    end
+    return each_chunk(chunk!, gradient, x)
+end
+
+# ---- adjoint: SciMLSensitivity, then the pullback of the parametrization
+
+"SciMLSensitivity's method of a word. A tape of a Program that compares values is valid at one point only."
+function make_sensitivity(word, is_branching, options)
+    vjp = is_branching ? false : ReverseDiffVJP(true)
+    word == "interpolating" && return InterpolatingAdjoint(autojacvec = vjp)
+    word == "gauss" && return GaussAdjoint(autojacvec = vjp)
+    word == "backsolve" && return BacksolveAdjoint(autojacvec = vjp)
+    return QuadratureAdjoint(autojacvec = vjp, abstol = options.atol, reltol = options.rtol)
+end
+
+function adjoint_gradient!(gradient, o, x)
+    u0, p = parametrize(o, x)
+    all(isfinite, u0) && all(isfinite, p) || return NaN
+    u_slope, p_slope = zero(u0), zero(p)
+    value = 0.0
+    start = 1
+    if o.times[1] == o.t0
+        value += misfit(o, u0, 1)
+        u_slope .+= 2 .* o.factor .* @view(o.weights[:, 1]) .* (u0 .- @view(o.values[:, 1]))
+        start = 2
+    end
+    if start <= o.rows
+        rest = adjoint_slopes!(u_slope, p_slope, o, make_problem(o.f, u0, p, (o.t0, last_time(o))), start)
+        rest === nothing && return NaN
+        value += rest
+    end
+    pull_back!(gradient, o, x, u_slope, p_slope)
+    return value
+end
+
+"Add the slopes of the misfits at rows `start` and later to those of the initial value and the parameters."
+function adjoint_slopes!(u_slope, p_slope, o, problem, start)
+    algorithm, options = make_algorithm(o.word), o.options
+    solution = try_solve(() -> solve_problem(problem, algorithm, options; dense = true, everystep = true))
+    solution === nothing && return nothing
+    times = o.times[start:(o.rows)]
+    value = sum(misfit(o, solution(times[k]), start + k - 1) for k in eachindex(times))
+    function slope!(out, u, p, t, k)
+        row = start + k - 1
+        for i in eachindex(out)
+            out[i] = 2 * o.factor * o.weights[i, row] * (u[i] - o.values[i, row])
+        end
+        return nothing
+    end
+    du0, dp = adjoint_sensitivities(
+        solution, algorithm; t = times, dgdu_discrete = slope!, abstol = options.atol, reltol = options.rtol,
+        maxiters = options.max_steps, sensealg = make_sensitivity(o.sensitivity, o.is_branching, options),
+        verbose = false,
+    )
+    u_slope .+= vec(du0)
+    p_slope .+= vec(dp)
+    return value
+end
+
+const FEW = 64
+
+"The gradient of x from the slopes of u0 and p: by dual numbers for few elements, by a recorded tape for many."
+function pull_back!(gradient, o, x, u_slope, p_slope)
+    if length(x) <= FEW || o.parametrization.is_branching
+        function chunk!(gradient, first, ::Val{N}) where {N}
+            u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
+            return store!(gradient, sum(u0 .* u_slope) + sum(p .* p_slope), first)
+        end
+        each_chunk(chunk!, gradient, x)
+    else
+        o.pullback === nothing && (o.pullback = record_pullback(o, x, u_slope, p_slope))
+        ReverseDiff.gradient!((gradient, similar(u_slope), similar(p_slope)), o.pullback, (x, u_slope, p_slope))
+    end
+    return nothing
+end
+
+function record_pullback(o, x, u_slope, p_slope)
+    function product(x, a, b)
+        T = stored_type(eltype(x))
+        u0, p = Vector{T}(undef, length(a)), Vector{T}(undef, length(b))
+        o.parametrization(u0, p, x)
+        return sum(u0[i] * a[i] for i in eachindex(a)) + sum(p[i] * b[i] for i in eachindex(b); init = zero(T))
+    end
+    return ReverseDiff.compile(ReverseDiff.GradientTape(product, (x, u_slope, p_slope)))
+end
+
+# ---- what "auto" means
+
+"Does SciML's default algorithm switch to a stiff member on the way?"
+function is_stiff(o::Objective, x)
+    u0, p = parametrize(o, x)
+    t1 = last_time(o)
+    all(isfinite, u0) && all(isfinite, p) && t1 > o.t0 || return false
+    try_solve(() -> solve_problem(make_problem(o.f, u0, p, (o.t0, t1)), make_algorithm("auto"), o.options; saveat = [t1]))
+    return any(@view MEMBERS_USED[(N_NONSTIFF + 1):end])
+end
+
+"One method for a problem: as SciML's default would begin, or the stiff one."
+choose_algorithm(o, x) = is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? "Vern7" : "Tsit5"
+
+const MOST_TANGENTS = 20
+const MOST_STIFF = 100
+
+"Tangents for few elements of x; for many, the adjoint equation."
+function choose_sensitivity(o, n_x)
+    few = o.word in STIFF ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
+    return few ? "forward" : "gauss"
+end

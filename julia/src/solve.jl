@@ -1,0 +1,69 @@
+# Initial-value problems.
+
+"Raised by Python to stop a solve or fit: 0 or 1. Atomic, since another thread writes it through its address."
+const INTERRUPT = Threads.Atomic{Int}(0)
+
+"Written for Python to read: iteration, number of iterations, loss, horizon of a fit; time of a solve."
+const PROGRESS = zeros(Float64, 8)
+
+is_interrupted() = INTERRUPT[] != 0
+
+"Which members of the default algorithm have taken a step of the present solve."
+const MEMBERS_USED = zeros(Bool, length(DEFAULT_MEMBERS))
+
+note_member(cache) = nothing
+note_member(cache::OrdinaryDiffEqCore.DefaultCache) = (MEMBERS_USED[cache.current] = true; nothing)
+
+"After each step: note where the solve is, and stop if the flag is up."
+function watch(u, t, integrator)
+    note_member(integrator.cache)
+    PROGRESS[5] = value(t)
+    return is_interrupted()
+end
+
+const WATCH = DiscreteCallback(watch, terminate!; save_positions = (false, false))
+
+const HUGE_ERROR = 1.0e9
+
+"The solvers' norm, in which NaN is huge: a trial step outside the model's domain is a rejected step."
+function nan_norm(u, t)
+    size = ODE_DEFAULT_NORM(u, t)
+    return isfinite(size) ? size : oftype(size, HUGE_ERROR)
+end
+
+"What a solve is asked, beside the problem and the algorithm."
+struct Options
+    rtol::Float64
+    atol::Float64
+    dt::Float64 # 0: the method chooses
+    dtmax::Float64 # 0: the span
+    max_steps::Int
+    tstops::Vector{Float64}
+end
+
+function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
+    fill!(MEMBERS_USED, false)
+    span = problem.tspan[2] - problem.tspan[1]
+    return solve(
+        problem, algorithm;
+        reltol = options.rtol, abstol = options.atol, dt = options.dt, maxiters = options.max_steps,
+        dtmax = options.dtmax > 0 ? options.dtmax : span, tstops = options.tstops, saveat, dense,
+        save_everystep = everystep, internalnorm = nan_norm, callback = WATCH, verbose = false,
+    )
+end
+
+"Rows of a solution at its save times, or at all of its steps: the ones that were reached."
+function reached_rows(solution, saveat)
+    isempty(saveat) && return length(solution.t)
+    rows = 0
+    while rows < min(length(solution.t), length(saveat)) && solution.t[rows + 1] == saveat[rows + 1]
+        rows += 1
+    end
+    return rows
+end
+
+"The members of the default algorithm that took steps in the last solve; the word itself for any other."
+members_used(word) = word == "auto" ? join(unique(DEFAULT_MEMBERS[findall(MEMBERS_USED)]), ", ") : word
+
+"Steps tried, steps rejected, evaluations of the right-hand side and of its Jacobian, linear solves."
+statistics(stats) = (stats.naccept + stats.nreject, stats.nreject, stats.nf, stats.njacs, stats.nsolve)

@@ -1,0 +1,204 @@
+"""The Julia engine behind the contract of ``engines/base.py``."""
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+
+from ...errors import EngineUnavailable, ProblemError
+from ...ir.program import Program
+from ...requests import FitRequest, ObjectiveRequest, SolveRequest
+from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report, Status, is_success
+from .algorithms import CAPABILITIES, METHODS
+from .bridge import Bridge, Handle
+from .printer import print_parts
+from .route import find_route, install
+from .status import read_return_code
+
+_NO_TIMES = np.zeros(0)
+_DEFAULT = "SciML's default algorithm, which looks at tolerances, size and stiffness as it goes"
+_OPTIMIZERS = {"adam": 0, "lbfgs": 1}
+
+
+class JuliaEngine(AbstractEngine):
+    """Programs printed as Julia text, solved by OrdinaryDiffEq, differentiated by SciMLSensitivity."""
+
+    name = "julia"
+    capabilities = CAPABILITIES
+
+    def __init__(self, bridge: Bridge):
+        self._bridge = bridge
+        self._programs: dict[str, Handle] = {}
+
+    def solve(self, request: SolveRequest) -> RawSolution:
+        arguments = (
+            self._load(request.program),
+            _floats(request.u0),
+            _floats(request.p),
+            *map(float, request.t_span),
+            request.algorithm,
+            _floats(_NO_TIMES if request.saveat is None else request.saveat),
+            *_options(request),
+        )
+        with _progress_bar(request) as watch:
+            answer = self._bridge.call("solve_request", *arguments, has_partial=True, watch=watch)
+        t, u, code, ran, message, counts = answer
+        status = read_return_code(code)
+        names = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
+        return RawSolution(
+            t=t,
+            u=np.ascontiguousarray(u.T)[np.newaxis],
+            status=(status,),
+            algorithm=ran,
+            reason=_DEFAULT if request.algorithm == "auto" else "asked for",
+            message=message or ("" if is_success(status) else code),
+            statistics=dict(zip(names, map(int, counts), strict=True)),
+            versions=self.versions(),
+        )
+
+    def make_objective(self, request: ObjectiveRequest) -> "JuliaObjective":
+        solve = request.solve
+        handle = self._bridge.call(
+            "make_objective",
+            self._load(solve.program),
+            self._load(request.parametrization),
+            int(solve.p.size),
+            float(solve.t_span[0]),
+            _floats(solve.saveat),
+            _floats(request.values).T,
+            _floats(request.weights).T,
+            _floats(request.x0),
+            solve.algorithm,
+            request.sensitivity,
+            *_options(solve),
+        )
+        return JuliaObjective(self._bridge, handle, request)
+
+    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
+        objective = self.make_objective(request.objective)
+        stages = request.stages
+        x, value, history, was_interrupted, algorithm = self._bridge.call(
+            "fit_request",
+            objective.handle,
+            _floats(request.objective.x0),
+            request.objective.solve.algorithm == "auto",
+            np.array([_OPTIMIZERS[stage.optimizer] for stage in stages]),
+            *(
+                np.array([getattr(stage, name) for stage in stages])
+                for name in ("steps", "learning_rate", "rows", "factor", "horizon")
+            ),
+            has_partial=True,
+            watch=None if report is None else lambda numbers: _report(report, numbers),
+        )
+        status = Status.INTERRUPTED if was_interrupted else Status.SUCCESS if np.isfinite(value) else Status.FAILED
+        names = ("loss", "gradient_norm", "horizon", "seconds")
+        return RawFit(
+            x=x,
+            value=value,
+            history=dict(zip(names, np.ascontiguousarray(history), strict=True)),
+            status=status,
+            message="" if status is not Status.FAILED else "no solve at any trial point reached the end of the data",
+            algorithm=algorithm,
+            sensitivity=objective.sensitivity,
+            reason=objective.reason,
+            versions=self.versions(),
+        )
+
+    def versions(self) -> dict[str, str]:
+        return dict(_versions(self._bridge))
+
+    def _load(self, program: Program) -> Handle:
+        """The compiled Program: printed and sent once."""
+        if program.hash not in self._programs:
+            printed = print_parts(program)
+            self._programs[program.hash] = self._bridge.call(
+                "load_program",
+                program.hash,
+                printed.text,
+                printed.constants,
+                printed.flags,
+                printed.indices,
+                printed.n_numbers,
+                printed.n_flags,
+                printed.is_branching,
+            )
+        return self._programs[program.hash]
+
+
+class JuliaObjective(AbstractObjective):
+    """An objective that stays in Julia between calls."""
+
+    def __init__(self, bridge: Bridge, handle: Handle, request: ObjectiveRequest):
+        self._bridge, self.handle = bridge, handle
+        self.algorithm, self.sensitivity = bridge.call("chosen_words", handle)
+        asked = request.solve.algorithm
+        self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
+
+    def value(self, x: np.ndarray) -> float:
+        return self._bridge.call("value", self.handle, _floats(x))
+
+    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        return self._bridge.call("value_and_gradient", self.handle, _floats(x))
+
+
+def _why(algorithm):
+    kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
+    return f"a probe solve by {_DEFAULT.split(',')[0]} found the problem {kind}"
+
+
+def _floats(values):
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _options(request):
+    """The options as numbers; 0 where the method chooses."""
+    if not METHODS.get(request.algorithm, METHODS["Tsit5"]).is_adaptive and request.dt is None:
+        raise ProblemError(f"algorithm {request.algorithm!r} has no step control: give its step, dt=...")
+    return (
+        float(request.rtol),
+        float(request.atol),
+        float(request.dt or 0.0),
+        float(request.dtmax or 0.0),
+        int(request.max_steps),
+        _floats(_NO_TIMES if request.tstops is None else request.tstops),
+    )
+
+
+@contextmanager
+def _progress_bar(request):
+    """What shows how far a solve is, or None if the request doesn't want it."""
+    if not request.progress:
+        yield None
+        return
+    from tqdm.auto import tqdm
+
+    t0, t1 = request.t_span
+    with tqdm(total=100, unit="%", desc="solve", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+        yield lambda numbers: bar.update(max(100 * (numbers[4] - t0) / (t1 - t0) - bar.n, 0))
+
+
+def _report(report, numbers):
+    iteration, total, loss, horizon = numbers[:4]
+    if total:
+        report(Report(int(iteration), int(total), loss, horizon))
+
+
+@cache
+def _versions(bridge):
+    return tuple(bridge.call("versions"))
+
+
+_LOCK = threading.Lock()
+
+
+def make_engine() -> JuliaEngine:
+    """The engine, Julia started. Gets Julia through juliapkg if nothing else has been set up."""
+    with _LOCK:
+        route = find_route()
+        if not route.ready:
+            route = install(progress=True)
+        if not route.ready:
+            raise EngineUnavailable(f"engine 'julia' isn't ready: {route.reason}")
+        return JuliaEngine(Bridge(route))
