@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_MOST_EQUATIONS = 40
+from ..ir.format import format_equations
 
 
 def describe_problem(problem) -> str:
@@ -11,11 +11,23 @@ def describe_problem(problem) -> str:
     unit = problem.units.get("time")
     lines = [f"<{title}>", f"t from {problem.t_span[0]} to {problem.t_span[1]}" + (f" {unit}" if unit else "")]
     if problem.calendar is not None:
-        lines[-1] = f"t from {problem.t_span[0]} to {problem.t_span[1]}, in {unit} since the start"
+        lines[-1] = f"from {problem.t_span[0]} to {problem.t_span[1]}, t in {unit} since then"
     lines += ["States"] + _rows(problem, problem.u_layout, problem.u0_values)
     if problem.p_layout.entries:
         lines += ["Parameters"] + _rows(problem, problem.p_layout, problem.p_values)
+    labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
+    rates = {"du": _element_labels(problem.u_layout, "'")}
+    lines += ["Equations"] + [f"    {line}" for line in format_equations(problem.program, labels, rates)]
     return "\n".join(lines)
+
+
+def _element_labels(layout, mark=""):
+    """What each element of a flat vector is called: ``hare``, or ``hare[0, 1]`` in an array."""
+    labels = []
+    for entry in layout.entries:
+        places = [f"[{', '.join(map(str, index))}]" if index else "" for index in np.ndindex(entry.shape)]
+        labels += [f"{entry.name}{mark}{place}" for place in places]
+    return labels
 
 
 def _rows(problem, layout, flat):
@@ -37,5 +49,6 @@ def _value(problem, entry, flat):
     if entry.shape == ():
         return f"{flat[0]:g}"
     sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(problem.dims[entry.name], entry.shape, strict=True))
-    shown = np.array2string(flat, precision=3, threshold=4, edgeitems=2, max_line_width=60) if flat.size <= 4 else "..."
-    return f"({sizes})  {shown}"
+    if flat.size > 4:
+        return f"({sizes})  from {flat.min():g} to {flat.max():g}"
+    return f"({sizes})  {np.array2string(flat, precision=4)}"

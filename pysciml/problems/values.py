@@ -202,9 +202,10 @@ def read_coord(where: str, raw) -> xr.Variable:
     except (TypeError, ValueError) as error:
         raise ProblemError(f"{where}: {error}") from None
     values = np.array(variable.values)
-    if values.dtype.kind == "T" or (values.dtype == object and all(isinstance(v, str) for v in values.flat)):
-        values = values.astype(str)
-    if values.dtype.kind not in "biufUMm":
+    is_text = values.dtype.kind in "UT" or (values.dtype == object and all(isinstance(v, str) for v in values.flat))
+    if is_text:
+        values = values.astype(str).astype(object)  # Zarr has no settled form for strings of fixed length
+    elif values.dtype.kind not in "biufMm":
         raise ProblemError(
             f"{where} holds {values.dtype} values; give numbers, strings or dates "
             "(a MultiIndex: .reset_index(...) first)"

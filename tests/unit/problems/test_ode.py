@@ -192,7 +192,11 @@ def test_times(problem):
 
 def test_repr(problem):
     text = repr(problem)
-    for part in ("ODEProblem 'pelts'", "1900 to 1920 year", "hare", "30", "thousand", "birth", "0.5"):
+    for part in ("ODEProblem 'pelts'", "1900 to 1920 year", "hare  30  thousand", "birth  0.5"):
         assert part in text
+    assert "hare' = birth * hare - kill * hare * lynx" in text and "lynx' = grow * hare * lynx - death * lynx" in text
     assert "MLP 1 -> 1, width 3, depth 1, tanh" in repr(with_network())
-    assert "x: 2" in repr(ODEProblem(lambda t, u, p: -u, X, (0, 1)))
+    assert "u  (x: 2)  [1. 2.]" in repr(ODEProblem(lambda t, u, p: -u, X, (0, 1)))
+    assert "u  (state: 9)  from 0 to 8" in repr(ODEProblem(lambda t, u, p: -u, np.arange(9), (0, 1)))
+    dated = ODEProblem(lambda t, u, p: -u, 1.0, ("2020-01-01", "2020-01-02"), units={"time": "day"})
+    assert "from 2020-01-01 to 2020-01-02, t in day since then" in repr(dated)
