@@ -46,7 +46,7 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained", share
 for axis, solution, title in zip(axes, (ds, hunted), ("death = 0.8", "death = 1.0"), strict=True):
     solution.hare.plot(ax=axis, label="hare")
     solution.lynx.plot(ax=axis, label="lynx")
-    axis.set(title=title, ylabel="population [thousand]")
+    axis.set(title=title, ylabel="population [thousand]", xticks=range(1900, 1921, 5))
 axes[0].legend()
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")

@@ -33,8 +33,8 @@ problem = ps.ODEProblem(
     units={"hare": "thousand", "lynx": "thousand", "time": "year"},
 )
 
-# States, time and the network's inputs and outputs are scaled inside the fit, and the horizon grows from the first years
-# to the whole record: without these two a fit of an oscillation ends at its mean. Both are defaults.
+# States, time and the network's inputs and outputs are scaled inside the fit, and the horizon grows from the first
+# years to the whole record: without these two a fit of an oscillation ends at its mean. Both are defaults.
 result = ps.fit(problem, known, optimizer=[ps.Adam(1e-2, steps=500), ps.LBFGS(steps=200)], seed=0)
 print(result)
 

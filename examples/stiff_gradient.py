@@ -1,4 +1,4 @@
-"""Gradients through a stiff solve: how well do the data of a chemical reaction determine its rates?
+"""Gradients through a stiff solve: how much each rate of a chemical reaction changes the fit to its data.
 
 Robertson's reaction has rates that differ by nine powers of ten, so that only implicit methods solve it. With SciPy
 (`solve_ivp` with "Radau", and an optimizer) each rate costs another stiff solve, and finite differences are as rough as

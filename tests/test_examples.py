@@ -30,8 +30,9 @@ def test_example_runs(name, tmp_path):
 
 def check_first_solve(printed, folder):
     assert "<xarray.Dataset>" in printed
-    means = [float(number) for number in re.findall(r"(\d+\.\d) thousand|hares: (\d+\.\d)", printed)[0] if number]
-    assert means
+    means = re.search(r"hares: ([\d.]+), with more lynx deaths ([\d.]+) thousand", printed)
+    assert float(means[1]) == pytest.approx(0.8 / 0.02, rel=0.05)  # exact over whole cycles; the span is nearly two
+    assert float(means[2]) == pytest.approx(1.0 / 0.02, rel=0.05)
 
 
 def check_hare_lynx(printed, folder):
