@@ -26,7 +26,7 @@ using ReverseDiff: ReverseDiff, TrackedReal
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
 using SciMLSensitivity: SciMLSensitivity, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, QuadratureAdjoint,
-    ReverseDiffVJP, adjoint_sensitivities
+    adjoint_sensitivities
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
 

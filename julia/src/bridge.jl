@@ -35,7 +35,7 @@ function solve_request(program, u0, p, t0, t1, word, saveat, rtol, atol, dt, dtm
 end
 
 """
-    make_objective(program, is_branching, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)
+    make_objective(program, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)
 
 An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`.
 """
@@ -45,7 +45,7 @@ function make_objective(
     )
     times = floats(times)
     objective = Objective(
-        RightHandSide(program), parametrization, program.is_branching, Float64(t0), times, collect(Float64, values),
+        RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
         collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops),
         string(word), string(sensitivity), length(times), 1.0, nothing
     )

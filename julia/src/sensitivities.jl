@@ -9,7 +9,6 @@ initial value and the parameters. `values` and `weights` are `(state, time)`.
 mutable struct Objective
     const f::RightHandSide
     const parametrization::Program
-    const is_branching::Bool
     const t0::Float64
     const times::Vector{Float64}
     const values::Matrix{Float64}
@@ -165,13 +164,12 @@ end
 
 # ---- adjoint: SciMLSensitivity, then the pullback of the parametrization
 
-"SciMLSensitivity's method of a word. A tape of a Program that compares values is valid at one point only."
-function make_sensitivity(word, is_branching, options)
-    vjp = is_branching ? false : ReverseDiffVJP(true)
-    word == "interpolating" && return InterpolatingAdjoint(autojacvec = vjp)
-    word == "gauss" && return GaussAdjoint(autojacvec = vjp)
-    word == "backsolve" && return BacksolveAdjoint(autojacvec = vjp)
-    return QuadratureAdjoint(autojacvec = vjp, abstol = options.atol, reltol = options.rtol)
+"SciMLSensitivity's method of a word. Products with Jacobians are the problem's own: no AD of its choice is asked for."
+function make_sensitivity(word, options)
+    word == "interpolating" && return InterpolatingAdjoint(autojacvec = false)
+    word == "gauss" && return GaussAdjoint(autojacvec = false)
+    word == "backsolve" && return BacksolveAdjoint(autojacvec = false)
+    return QuadratureAdjoint(autojacvec = false, abstol = options.atol, reltol = options.rtol)
 end
 
 function adjoint_gradient!(gradient, o, x)
@@ -210,7 +208,7 @@ function adjoint_slopes!(u_slope, p_slope, o, problem, start)
     end
     du0, dp = adjoint_sensitivities(
         solution, algorithm; t = times, dgdu_discrete = slope!, abstol = options.atol, reltol = options.rtol,
-        maxiters = options.max_steps, sensealg = make_sensitivity(o.sensitivity, o.is_branching, options),
+        maxiters = options.max_steps, sensealg = make_sensitivity(o.sensitivity, options),
         verbose = false,
     )
     u_slope .+= vec(du0)
