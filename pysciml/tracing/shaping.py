@@ -29,7 +29,7 @@ def normalize_axes(axis, ndim: int) -> tuple[int, ...]:
     axes = [normalize_axis(a, ndim) for a in (axis if isinstance(axis, tuple | list) else (axis,))]
     if len(set(axes)) != len(axes):
         raise trace_error(f"an axis is given twice in {axis}", "Name each axis once.")
-    return tuple(sorted(axes))
+    return tuple(sorted(axes)) if ndim else ()  # NumPy takes axis 0 of a number
 
 
 def copy_value(value: Traced, layout=None) -> Traced:
@@ -248,6 +248,8 @@ def broadcast_arrays(*args):
 def flip(m, axis=None):
     """``np.flip``: a view."""
     value = lift(m)
+    if value.ndim == 0:
+        return make_value(value._node)
     axes = normalize_axes(axis, value.ndim)
     return value[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(value.ndim))]
 
