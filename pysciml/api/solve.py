@@ -85,7 +85,7 @@ def solve(
     >>> dict(ds.sizes), round(float(ds.x[-1]), 4)
     ({'time': 11}, 0.0821)
     """
-    check_keywords("solve", unknown, ["algorithm", *solve.__kwdefaults__])
+    check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     if not isinstance(problem, ODEProblem):
         raise ProblemError(f"solve: problem must be a ps.ODEProblem, got {type(problem).__name__}")
     check_algorithm(algorithm)

@@ -86,7 +86,7 @@ def _read_data_times(data, problem):
     order = np.argsort(floats, kind="stable")
     repeated = np.flatnonzero(np.diff(floats[order]) == 0)
     if repeated.size:
-        when = show_time(floats[order][repeated[0]], problem)
+        when = show_time(float(floats[order][repeated[0]]), problem)
         raise ProblemError(
             f"data has the time {when} more than once; write data.groupby('time').mean(), or keep one of them"
         )
@@ -164,7 +164,7 @@ def _read_numbers(variable, name, problem):
     values = values.astype(np.float64)
     if np.isinf(values).any():
         k = np.argwhere(np.isinf(values))[0][0]
-        when = show_time(read_times("data: time", variable["time"], problem.calendar)[k], problem)
+        when = show_time(float(read_times("data: time", variable["time"], problem.calendar)[k]), problem)
         raise ProblemError(f"data variable {name!r} is infinite at time {when}; write NaN where there is no value")
     if np.isnan(values).all():
         raise ProblemError(f"data variable {name!r} has only NaN; leave it out: data.drop_vars({name!r})")

@@ -15,10 +15,10 @@ from .values import Value, Values, read_coord
 class Labels:
     """``dims`` has every name, the others only those that were given; ``units`` may hold ``"time"``."""
 
-    dims: dict[str, tuple[str, ...]]
-    coords: dict[str, xr.Variable]
-    units: dict[str, str]
-    long_names: dict[str, str]
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, xr.Variable]
+    units: Mapping[str, str]
+    long_names: Mapping[str, str]
 
 
 def make_labels(states: Values, parameters: Values, dims=None, coords=None, units=None) -> Labels:
@@ -113,7 +113,7 @@ def _given_coords(coords, values, sizes) -> dict[str, xr.Variable]:
             raise ProblemError(f"coords: {key!r} is the name of a state or parameter; rename the coordinate")
         if not isinstance(raw, tuple | xr.DataArray | xr.Variable):
             raw = (key, raw)
-            check_known("coords", [key], list(sizes))
+            check_known("coords", [str(key)], list(sizes))
         read[key] = read_coord(f"coords[{key!r}]", raw)
         _check_coord(key, read[key], sizes)
     return read

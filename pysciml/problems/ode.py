@@ -126,7 +126,7 @@ class ODEProblem:
         name: str | None = None,
         **unknown,
     ):
-        check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__)
+        check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__ or ())
         _refuse_later(observe=observe, events=events, mass_matrix=mass_matrix)
         if not callable(f):
             raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")

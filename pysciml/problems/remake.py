@@ -81,5 +81,5 @@ def replace_labels(parts: Sequence[tuple[Layout, np.ndarray]], old: Labels, dims
     states, parameters = values
     labels = make_labels(states, parameters, dims, coords, units)
     if units is None and "time" in old.units:
-        labels.units["time"] = old.units["time"]
+        return replace(labels, units={**labels.units, "time": old.units["time"]})
     return labels

@@ -4,6 +4,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,7 @@ from .names import ONE_TRAJECTORY
 from .units import SECONDS
 
 _DATE = re.compile(r"^\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$")
-_NANOSECONDS = 10**9
+_TICKS = {"ns": 10**9, "us": 10**6}  # in a second
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,13 @@ class Calendar:
     """
 
     unit: str
-    epoch: object
-    end: object
+    epoch: Any
+    end: Any
+
+    @property
+    def resolution(self) -> str:
+        """Unit of the ticks in which dates are counted: ``ns`` or ``us``."""
+        return "ns" if getattr(self.epoch, "dtype", None) == "datetime64[ns]" else "us"
 
     @property
     def name(self) -> str:
@@ -36,26 +42,21 @@ class Calendar:
         """Dates ``(time,)`` as floats."""
         if isinstance(self.epoch, np.datetime64):
             ticks = times.astype(self.epoch.dtype) - self.epoch
-            per_unit = SECONDS[self.unit] * (np.timedelta64(1, "s") // np.timedelta64(1, ticks.dtype.str[4:-1]))
-            return ticks.astype(np.int64) / per_unit
+            return ticks.astype(np.int64) / (SECONDS[self.unit] * _TICKS[self.resolution])
         microsecond = datetime.timedelta(microseconds=1)
         ticks = [(time - self.epoch) // microsecond for time in times]
-        return np.array(ticks, dtype=np.float64) / (SECONDS[self.unit] * 1e6)
+        return np.array(ticks, dtype=np.float64) / (SECONDS[self.unit] * _TICKS["us"])
 
     def to_dates(self, times: np.ndarray) -> np.ndarray:
         """Floats ``(time,)`` as dates, rounded to the power of ten that a float resolves over the whole span."""
         size = max(abs(float(self.to_floats(np.array([self.end]))[0])) * SECONDS[self.unit], 1e-300)
-        is_numpy = isinstance(self.epoch, np.datetime64)
-        tick = 1000 if not is_numpy or self.epoch.dtype == "datetime64[us]" else 1  # in ns
-        while tick < 4 * np.finfo(float).eps * size * _NANOSECONDS:
-            tick *= 10
-        counts = np.rint(times * (SECONDS[self.unit] * _NANOSECONDS / tick)).astype(np.int64)
-        if is_numpy:
-            per_count = tick // (1000 if self.epoch.dtype == "datetime64[us]" else 1)
-            return self.epoch + (counts * per_count).astype(self.epoch.dtype.str.replace("M8", "m8"))
-        return np.array(
-            [self.epoch + datetime.timedelta(microseconds=int(n) * (tick // 1000)) for n in counts], dtype=object
-        )
+        ticks_per_second, step = _TICKS[self.resolution], 1
+        while step < 4 * np.finfo(float).eps * size * ticks_per_second:
+            step *= 10
+        ticks = np.rint(times * (SECONDS[self.unit] * ticks_per_second / step)).astype(np.int64) * step
+        if isinstance(self.epoch, np.datetime64):
+            return self.epoch + ticks.astype(f"m8[{self.resolution}]")
+        return np.array([self.epoch + datetime.timedelta(microseconds=int(n)) for n in ticks], dtype=object)
 
 
 def read_span(t_span, unit: str | None) -> tuple[tuple, tuple[float, float], Calendar | None]:
@@ -69,7 +70,7 @@ def read_span(t_span, unit: str | None) -> tuple[tuple, tuple[float, float], Cal
         return (start, end), span, None
     if _is_number(start) or _is_number(end):
         raise ProblemError(f"t_span mixes a number and a date: {start!r}, {end!r}; give two numbers or two dates")
-    _check_calendar_unit(unit, start)
+    unit = _read_calendar_unit(unit, start)
     epoch, last = read_date("t_span[0]", start), read_date("t_span[1]", end)
     if isinstance(epoch, np.datetime64) != isinstance(last, np.datetime64) or _calendar_of(epoch) != _calendar_of(last):
         raise ProblemError(f"t_span mixes calendars: {start!r}, {end!r}; give both ends in one")
@@ -119,7 +120,8 @@ def _check_order(start, end, span):
         )
 
 
-def _check_calendar_unit(unit, start):
+def _read_calendar_unit(unit, start) -> str:
+    """The unit of a calendar's floats; ProblemError if there is none, or none of a fixed length."""
     if unit is None:
         raise ProblemError(
             f"t_span starts at the date {start!r}, so t is the time since then, and its unit must be said: "
@@ -130,6 +132,7 @@ def _check_calendar_unit(unit, start):
         raise ProblemError(
             f"units['time'] is {unit!r}; with dates in t_span it must be one of {', '.join(SECONDS)}{hint}"
         )
+    return unit
 
 
 def _calendar_of(date):
@@ -186,27 +189,36 @@ def read_shown_times(where: str, times, calendar: Calendar | None) -> tuple[np.n
         if not np.isfinite(floats).all():
             raise ProblemError(f"{where} has NaN or infinite times; drop them")
         return floats, floats if calendar is None else calendar.to_dates(floats)
-    dates = _read_dates(where, array, calendar)
+    dates = _read_dates(where, array)
+    if calendar is None:
+        example = f"{where} holds dates such as {array[0]!s}"
+        raise ProblemError(f"{example}, but t_span is in numbers; give t_span as dates, or numbers here")
+    dates = _to_calendar(where, dates, calendar)
     return calendar.to_floats(dates), dates
 
 
-def _read_dates(where, array, calendar) -> np.ndarray:
-    """An array of dates in the calendar's own type."""
+def _read_dates(where, array) -> np.ndarray:
+    """An array of dates."""
     if array.dtype.kind not in "MUO":
         raise ProblemError(f"{where} holds {array.dtype} values; give numbers or dates")
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             raise ProblemError(f"{where} has NaT times; drop them")
-        dates = array
-    else:
-        dates = np.array([read_date(f"{where}[{i}]", value) for i, value in enumerate(array)])
-    if calendar is None:
-        example = f"{where} holds dates such as {array[0]!s}"
-        raise ProblemError(f"{example}, but t_span is in numbers; give t_span as dates, or numbers here")
-    got = "datetime64" if dates.dtype.kind == "M" else getattr(dates[0], "calendar", "mixed")
-    if got != calendar.name:
-        raise ProblemError(f"{where} holds {got} dates, expected {calendar.name} as in t_span")
-    return dates.astype(calendar.epoch.dtype) if got == "datetime64" else dates
+        return array
+    return np.array([read_date(f"{where}[{i}]", value) for i, value in enumerate(array)])
+
+
+def _to_calendar(where, dates, calendar: Calendar) -> np.ndarray:
+    """Dates in the calendar's own type; ProblemError where they are of another, or too far away for it."""
+    got = {"datetime64"} if dates.dtype.kind == "M" else {_calendar_of(date) or "datetime64" for date in dates}
+    if got != {calendar.name}:
+        raise ProblemError(f"{where} holds {' and '.join(sorted(got))} dates, expected {calendar.name} as in t_span")
+    if calendar.name != "datetime64":
+        return dates
+    far = dates.astype("datetime64[Y]").astype(int) + 1970
+    if calendar.resolution == "ns" and (far.min() < 1678 or far.max() > 2261):  # these would wrap around
+        raise ProblemError(f"{where} has dates from {dates.min()} to {dates.max()}, outside t_span")
+    return dates.astype(calendar.epoch.dtype)
 
 
 def check_times(where: str, floats: np.ndarray, problem) -> np.ndarray:

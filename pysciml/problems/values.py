@@ -21,7 +21,7 @@ class Value:
     array: np.ndarray
     is_float: bool = True
     network: MLP | None = None
-    dims: tuple[str, ...] | None = None
+    dims: tuple | None = None
     coords: Mapping[str, xr.Variable] = field(default_factory=dict)
     unit: str | None = None
     long_name: str | None = None
@@ -84,7 +84,7 @@ def _read_all(where, default, raw, kind):
     name = raw.name if isinstance(raw, xr.DataArray) and raw.name is not None else default
     check_name(kind, name)
     form = "network" if value.network else "array" if value.array.ndim else "scalar"
-    return Values(form, {name: value})
+    return Values(form, {str(name): value})
 
 
 def read_value(where: str, name: str, raw) -> Value:
@@ -142,7 +142,7 @@ def _check_pint(where, raw):
     if type(first).__module__.split(".")[0] == "pint":
         raise ProblemError(
             f"{where} is a pint quantity; units are labels here: give the bare number (.magnitude, or "
-            f"ds.pint.dequantify()) and write units={{...: {str(first.units)!r}}}"
+            f"ds.pint.dequantify()) and write units={{...: {str(getattr(first, 'units', ''))!r}}}"
         )
 
 

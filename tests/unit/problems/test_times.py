@@ -127,5 +127,10 @@ def test_wrong_calendars():
     _, _, calendar = read_span(("2020-01-01", "2020-02-01"), "day")
     with pytest.raises(ProblemError, match="saveat holds noleap dates, expected datetime64"):
         read_times("saveat", [cftime.DatetimeNoLeap(2020, 1, 2)], calendar)
+    with pytest.raises(ProblemError, match="saveat holds 360_day and datetime64 dates"):
+        read_times("saveat", [cftime.Datetime360Day(2020, 1, 2), np.datetime64("2020-01-02")], calendar)
+    far = np.datetime64("2020-01-02", "s") + np.timedelta64(2**64 // 10**9, "s")  # the same day, once around in ns
+    with pytest.raises(ProblemError, match="outside t_span"):
+        read_times("saveat", np.array([far]), calendar)
     with pytest.raises(ProblemError, match="saveat has NaT"):
         read_times("saveat", np.array(["NaT"], "datetime64[ns]"), calendar)
