@@ -95,7 +95,7 @@ def _network(shapes, attrs):
     return shapes[1][:-1] + (attrs[1],)
 
 
-def _row(name, arity, kind, shape, takes=FLOAT, gives=FLOAT):
+def _row(name, arity, kind, shape, takes: str | None = FLOAT, gives: str | None = FLOAT):
     return Operation(name, arity, kind, shape, takes, gives)
 
 

@@ -11,6 +11,7 @@ import base64
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ def _items(content, name):
     return content[name]
 
 
-def _tuples(value):
+def _tuples(value) -> Any:
     """Lists as tuples, all the way down."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 

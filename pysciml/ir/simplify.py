@@ -76,8 +76,8 @@ class Writer:
 
     def _fold(self, op, args, attrs):
         """A constant in place of an operation on constants."""
-        values = [self.constant(i) for i in args]
-        if any(value is None for value in values):
+        values = [value for value in map(self.constant, args) if value is not None]
+        if len(values) < len(args):
             return None
         with np.errstate(all="ignore"):
             result = np.asarray(make_step(Node(op, args, attrs, ()))(*values))

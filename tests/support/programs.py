@@ -189,7 +189,9 @@ class _Maker:
             start = self.rng.randrange(n)
             room = (n - 1 - start) // step if step > 0 else start // -step
             length = self.rng.randint(1, room + 1)
-            starts.append(start), lengths.append(length), steps.append(step)
+            starts.append(start)
+            lengths.append(length)
+            steps.append(step)
         return tuple(starts), tuple(lengths), tuple(steps)
 
     def add_some(self, op):
