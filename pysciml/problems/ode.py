@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, UnsupportedByEngine
+from ..errors import ProblemError, TraceError, UnsupportedByEngine
 from ..ir.program import Program
 from ..ir.simplify import simplify_program
 from ..tracing.layout import Layout, make_layout
@@ -17,7 +17,7 @@ from ..tracing.trace import trace_model
 from ..words import check_keywords
 from .describe import describe_problem
 from .labels import Labels, make_labels
-from .names import check_disjoint
+from .names import ONE_TRAJECTORY, check_disjoint
 from .remake import merge_values, replace_labels
 from .times import Calendar, read_span, read_times
 from .values import Values, read_parameters, read_states
@@ -136,7 +136,7 @@ class ODEProblem:
         t_span, span, calendar = read_span(t_span, labels.units.get("time"))
         u_layout, p_layout = _make_layout(states, are_states=True), _make_layout(parameters, are_states=False)
         self._set(
-            program=simplify_program(trace_model(f, u_layout, p_layout)),
+            program=_trace(f, u_layout, p_layout, labels),
             u_layout=u_layout,
             p_layout=p_layout,
             u0_values=_flatten(u_layout, states),
@@ -271,6 +271,21 @@ def _refuse_later(**given):
     for name, value in given.items():
         if value is not None and not (isinstance(value, tuple | list) and not value):
             raise UnsupportedByEngine(f"ODEProblem({name}=...) is not supported by any engine yet; {LATER[name]}")
+
+
+def _trace(f, u_layout, p_layout, labels: Labels) -> Program:
+    """The simplified Program; a shape that comes from a labelled dim of ``p`` alone is said to be a batch."""
+    try:
+        return simplify_program(trace_model(f, u_layout, p_layout))
+    except TraceError as error:
+        on_states = {dim for name in u_layout.names for dim in labels.dims[name]}
+        for entry in p_layout.entries:
+            extra = [dim for dim in labels.dims[entry.name] if dim not in on_states]
+            if entry.network is None and extra and "returned shape" in str(error):
+                raise ProblemError(
+                    f"{error}\nIf {extra[0]!r} of p[{entry.name!r}] is a batch: {ONE_TRAJECTORY}"
+                ) from error
+        raise
 
 
 def _make_layout(values: Values, are_states: bool) -> Layout:

@@ -244,4 +244,4 @@ def check_times(where: str, floats: np.ndarray, problem) -> np.ndarray:
 
 def show_time(time: float, problem) -> str:
     """A time as the user writes it."""
-    return f"{time:g}" if problem.calendar is None else str(problem.calendar.to_dates(np.array([time]))[0])
+    return f"{time:.12g}" if problem.calendar is None else str(problem.calendar.to_dates(np.array([time]))[0])

@@ -30,6 +30,10 @@ PROBLEMS = {
     "bool in p": (lambda: problem(p={"birth": True}), "p['birth'] is True (bool)"),
     "nested p": (lambda: problem(p={"rates": {"birth": 1.0}}), "p['rates'] is a nested dict; names are flat"),
     "list of states": (lambda: problem(u0=[U0, U0]), "a batch belongs in over="),
+    "batch of parameters": (
+        lambda: problem(p={"birth": xr.DataArray([0.5, 0.6], dims="patient")}),
+        "If 'patient' of p['birth'] is a batch: a problem is one trajectory, and a batch belongs in over=",
+    ),
     "reserved name": (lambda: problem(u0={"time": 1.0}), "state name 'time' is reserved"),
     "reserved prefix": (lambda: problem(p={"u0_hare": 1.0}), "names that start with u0_ are reserved"),
     "not an identifier": (lambda: problem(p={"birth rate": 1.0}), "such as 'birth_rate'"),

@@ -6,6 +6,8 @@ import pytest
 import xarray as xr
 
 from pysciml.datasets.from_dataset import read_observations
+from pysciml.datasets.to_dataset import to_dataset
+from pysciml.engines.base import RawSolution, Status
 from pysciml.errors import ProblemError, PySciMLError, UnsupportedByEngine
 from pysciml.problems.ode import ODEProblem
 
@@ -41,6 +43,13 @@ def test_states_without_data_are_missing():
 def test_other_coordinates_are_ignored():
     data = make_data(coords={"time": [0.0, 5.0, 10.0], "k": 2.0, "net": ("net_weight", [1.0])})
     assert read_observations(data, PROBLEM)[1].shape == (3, 3)
+
+
+def test_a_solution_is_data():
+    raw = RawSolution(np.array([0.0, 1.0]), np.arange(6.0).reshape(1, 2, 3), (Status.SUCCESS,), "Tsit5")
+    times, values = read_observations(to_dataset(raw, PROBLEM, "scipy", {}), PROBLEM)
+    np.testing.assert_array_equal(times, raw.t)
+    np.testing.assert_array_equal(values, raw.u[0])
 
 
 def test_dates():
