@@ -67,7 +67,7 @@ def test_table_is_that_of_the_operations():
     ],
 )
 def test_operation(op, inputs, attrs, want):
-    np.testing.assert_allclose(compute(op, *inputs, attrs=attrs), want, rtol=1e-15, atol=0, strict=False)
+    np.testing.assert_allclose(compute(op, *inputs, attrs=attrs), want, rtol=1e-15, atol=0)
 
 
 @pytest.mark.parametrize("op", [op for op, row in OPERATIONS.items() if row.kind == "elementwise"])
