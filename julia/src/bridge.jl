@@ -8,6 +8,23 @@ function load_program(hash, text, constants, flags, indices, n_numbers, n_flags,
     )
 end
 
+"""
+    evaluate(program, output_sizes, input_sizes, values)
+
+All outputs of a Program, one after the other, from all inputs, one after the other; size 0 stands for a scalar input.
+"""
+function evaluate(program, output_sizes, input_sizes, values)
+    values, start = floats(values), 0
+    inputs = Any[]
+    for size in input_sizes
+        push!(inputs, size == 0 ? values[start + 1] : values[(start + 1):(start + size)])
+        start += max(size, 1)
+    end
+    outputs = [zeros(size) for size in output_sizes]
+    program(outputs..., inputs...)
+    return reduce(vcat, outputs; init = Float64[])
+end
+
 floats(x) = collect(Float64, x)
 
 make_options(rtol, atol, dt, dtmax, max_steps, tstops) =

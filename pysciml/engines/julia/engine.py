@@ -109,6 +109,20 @@ class JuliaEngine(AbstractEngine):
     def versions(self) -> dict[str, str]:
         return dict(_versions(self._bridge))
 
+    def evaluate(self, program: Program, inputs) -> np.ndarray:
+        """All outputs of a Program, one after the other, as the compiled text computes them."""
+        flat = np.concatenate([np.zeros(0), *(np.ravel(value) for value in inputs)])
+        return self._bridge.call(
+            "evaluate",
+            self._load(program),
+            np.array([program.nodes[output.node].size for output in program.outputs], dtype=np.int64),
+            np.array(
+                [np.size(x) if item.shape else 0 for item, x in zip(program.inputs, inputs, strict=True)],
+                dtype=np.int64,
+            ),
+            flat,
+        )
+
     def _load(self, program: Program) -> Handle:
         """The compiled Program: printed and sent once."""
         if program.hash not in self._programs:

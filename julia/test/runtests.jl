@@ -1,0 +1,198 @@
+# The Julia half by itself: julia --project=<an environment with the packages> julia/test/runtests.jl
+
+pushfirst!(LOAD_PATH, dirname(@__DIR__))
+
+using PySciML
+using PySciML: Dual, GradientTag, Partials, Stage, partials, value
+using PySciML.ForwardDiff
+using PySciML.SciMLBase: ReturnCode
+using Test
+
+const LOTKA_VOLTERRA = """
+function (du, t, u, p, w)
+    @inbounds begin
+        du[1] = p[1] * u[1] - p[2] * u[1] * u[2]
+        du[2] = p[3] * u[1] * u[2] - p[4] * u[2]
+    end
+    return nothing
+end
+"""
+
+const ROBERTSON = """
+function (du, t, u, p, w)
+    @inbounds begin
+        s1 = p[3] * u[2] * u[3]
+        du[1] = s1 - p[1] * u[1]
+        du[2] = p[1] * u[1] - s1 - p[2] * u[2]^2
+        du[3] = p[2] * u[2]^2
+    end
+    return nothing
+end
+"""
+
+# x is the initial value, then the parameters
+flat_parametrization(n, m) = """
+function (y1, y2, x1, w)
+    @inbounds begin
+        for i in 1:$n
+            y1[i] = x1[i]
+        end
+        for i in 1:$m
+            y2[i] = x1[i + $n]
+        end
+    end
+    return nothing
+end
+"""
+
+load(text; n_numbers = 0, constants = Float64[], is_branching = false) =
+    PySciML.load_program(string(hash(text)), text, constants, Bool[], Int[], n_numbers, 0, is_branching)
+
+request(text, u0, p, t1, word; saveat = Float64[], rtol = 1.0e-8, atol = 1.0e-10, dt = 0.0, max_steps = 100_000) =
+    PySciML.solve_request(load(text), u0, p, 0.0, t1, word, saveat, rtol, atol, dt, 0.0, max_steps, Float64[])
+
+function objective(text, n, m, x0, times, values; word = "auto", sensitivity = "auto", rtol = 1.0e-10, atol = 1.0e-12, kwargs...)
+    parametrization = load(flat_parametrization(n, m))
+    weights = ones(size(values)) ./ length(values)
+    return PySciML.make_objective(
+        load(text; kwargs...), parametrization, m, 0.0, times, values, weights, x0, word, sensitivity, rtol, atol, 0.0, 0.0,
+        100_000, Float64[]
+    )
+end
+
+function central_difference(f, x; step = cbrt(eps()))
+    return map(eachindex(x)) do k
+        h = step * max(abs(x[k]), 1.0e-3)
+        up, down = copy(x), copy(x)
+        up[k] += h
+        down[k] -= h
+        (f(up) - f(down)) / (up[k] - down[k])
+    end
+end
+
+@testset "numbers that mean what NumPy's mean" begin
+    for (f, x) in (
+            (PySciML.np_sqrt, -1.0), (PySciML.np_log, -1.0), (PySciML.np_log1p, -2.0), (PySciML.np_log2, -1.0),
+            (PySciML.np_log10, -1.0), (PySciML.np_sin, Inf), (PySciML.np_cos, -Inf), (PySciML.np_tan, Inf),
+            (PySciML.np_arcsin, 2.0), (PySciML.np_arccos, -2.0), (PySciML.np_arccosh, 0.5), (PySciML.np_arctanh, 2.0),
+        )
+        @test isnan(f(x))
+        @test isnan(value(f(Dual{GradientTag}(x, 1.0))))
+    end
+    @test isnan(PySciML.np_pow(-2.0, 0.5)) && PySciML.np_pow(-2.0, 3.0) == -8 && PySciML.np_pow(-Inf, 0.5) == Inf
+    @test isnan(PySciML.np_mod(1.0, 0.0)) && PySciML.np_mod(-1.0, 3.0) == 2
+    slope(f, x) = partials(f(Dual{GradientTag}(x, 1.0)), 1)
+    @test slope(PySciML.np_abs, 0.0) == 0 && slope(PySciML.np_sqrt, 0.0) == Inf
+    @test slope(x -> PySciML.np_maximum(x, 1.0), 1.0) == 0.5 && slope(x -> PySciML.np_minimum(x, 1.0), 2.0) == 0
+    @test slope(x -> PySciML.np_pow(x, 2.0), 0.0) == 0 && slope(x -> PySciML.np_pow(0.0, x), 2.0) == 0
+    @test slope(x -> PySciML.np_sqrt(x * x), 0.0) == 0 # the norm at 0
+    @test slope(x -> PySciML.np_where(x > 0, PySciML.np_log(x), x), -1.0) == 1
+    @test slope(x -> PySciML.np_interp(x, [0.0, 1.0, 3.0], 0, [0.0, 2.0, 0.0], 0, 3), 2.0) == -1
+end
+
+@testset "compiled Programs" begin
+    first, second = load(LOTKA_VOLTERRA), load(LOTKA_VOLTERRA)
+    @test first.function! === second.function! && first.work !== second.work
+    f = PySciML.RightHandSide(first)
+    du, u, p = zeros(2), [2.0, 3.0], [1.0, 0.5, 0.25, 0.75]
+    f(du, u, p, 0.0)
+    @test du == [2.0 - 3.0, 1.5 - 2.25]
+    @test (@allocated f(du, u, p, 0.0)) == 0
+    J = zeros(2, 2)
+    PySciML.Jacobian(f)(J, u, p, 0.0)
+    @test J ≈ [1 - 0.5 * 3 -0.5 * 2; 0.25 * 3 0.25 * 2 - 0.75]
+    out, v = zeros(2), [1.0, -2.0]
+    PySciML.StateProduct(f)(out, v, u, p, 0.0)
+    @test out ≈ J' * v
+    dp = zeros(4)
+    PySciML.ParameterProduct(f)(dp, v, u, p, 0.0)
+    @test dp ≈ [2.0, -6.0, -12.0, 6.0]
+    @test all(PySciML.replay!(f, v, u, p, 0.0) .≈ (J' * v, dp))
+    @test all(PySciML.replay!(f, v, 2u, p, 0.0)[2] .≈ [4.0, -24.0, -48.0, 12.0])
+    m, k, n = 7, 5, 9
+    a, b, y, z = rand(m * k + 1), rand(k * n + 2), zeros(m * n + 3), zeros(m * n + 3)
+    for (m, k, n) in ((7, 5, 9), (1, 5, 9), (7, 5, 1))
+        PySciML.np_matmul!(y, 3, a, 1, b, 2, m, k, n)
+        invoke(PySciML.np_matmul!, NTuple{9, Any}, z, 3, a, 1, b, 2, m, k, n)
+        @test y ≈ z
+    end
+end
+
+@testset "solves by $word" for word in sort!(collect(keys(PySciML.ALGORITHMS)))
+    dt = word == "Euler" ? 1.0e-4 : 0.0
+    low = word in ("Euler", "ImplicitEuler", "ABDF2", "Rosenbrock23", "TRBDF2")
+    rtol = low ? 1.0e-6 : 1.0e-9
+    t, u, code, ran, message, counts =
+        request(LOTKA_VOLTERRA, [1.0, 1.0], [1.5, 1.0, 1.0, 3.0], 2.0, word; saveat = [0.0, 1.0, 2.0], rtol, atol = rtol, dt)
+    @test code == "Success" && t == [0.0, 1.0, 2.0] && size(u) == (2, 3)
+    @test u[:, 3] ≈ [1.7580171, 0.1146062] rtol = (low ? 2.0e-2 : 1.0e-5)
+    @test message == "" && counts[1] > 0
+    @test word == "auto" ? ran in ("Tsit5", "Vern7") : ran == word
+end
+
+@testset "how solves end" begin
+    blow_up = "function (du, t, u, p, w)\n du[1] = u[1]^2\n return nothing\nend"
+    t, u, code, = request(blow_up, [1.0], Float64[], 2.0, "Tsit5"; saveat = [0.0, 0.5, 1.5, 2.0])
+    @test code in ("DtLessThanMin", "Unstable", "MaxIters") && t == [0.0, 0.5]
+    @test request(LOTKA_VOLTERRA, [1.0, 1.0], [1.5, 1.0, 1.0, 3.0], 1.0e3, "Tsit5"; max_steps = 10)[3] == "MaxIters"
+    root = "function (du, t, u, p, w)\n du[1] = -np_sqrt(u[1])\n return nothing\nend"
+    for word in ("Tsit5", "Vern7", "Rodas5P", "FBDF", "auto")
+        t, u, code, = request(root, [1.0], Float64[], 1.99, word; saveat = [1.99])
+        @test code == "Success" && u[1] ≈ 0.005^2 rtol = 1.0e-2
+    end
+    forever = "function (du, t, u, p, w)\n du[1] = cos(1.0e6 * t)\n t > 0.01 && (INTERRUPT[] = 1)\n return nothing\nend"
+    t, u, code, = request(forever, [1.0], Float64[], 1.0e3, "Tsit5")
+    PySciML.INTERRUPT[] = 0
+    @test code == "Interrupted" && t[end] < 1.0
+    @test Set(PySciML.return_name.(instances(ReturnCode.T))) ⊇ Set(["Success", "MaxIters", "Unstable", "DtNaN"])
+    steps = request(LOTKA_VOLTERRA, [1.0, 1.0], [1.5, 1.0, 1.0, 3.0], 2.0, "Tsit5")
+    @test steps[1][1] == 0 && steps[1][end] == 2 && size(steps[2], 2) == length(steps[1])
+end
+
+const WORDS = ("forward", "forward_over_solver", "gauss", "interpolating", "quadrature", "backsolve")
+
+@testset "gradient of Lotka-Volterra, $sensitivity, data at $times" for sensitivity in WORDS,
+        times in ([0.0, 0.5, 1.0, 2.0], [0.7, 1.9], [0.0])
+
+    values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
+    x = [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
+    o = objective(LOTKA_VOLTERRA, 2, 4, x, times, values; word = "Vern9", sensitivity)
+    v, g = PySciML.value_and_gradient(o, x)
+    @test v ≈ PySciML.value(o, x) rtol = 1.0e-9
+    @test g ≈ central_difference(y -> PySciML.value(o, y), x) rtol = 1.0e-6
+end
+
+@testset "gradient of Robertson's problem, $sensitivity" for sensitivity in ("forward", "forward_over_solver", "gauss", "interpolating", "quadrature")
+    times = [1.0e-2, 1.0, 40.0]
+    values = [1.0 0.9 0.7; 0.0 0.0 0.0; 0.0 0.1 0.2]
+    x = [1.0, 0.0, 0.0, 0.04, 3.0e7, 1.0e4]
+    o = objective(ROBERTSON, 3, 3, x, times, values; word = "Rodas5P", sensitivity)
+    v, g = PySciML.value_and_gradient(o, x)
+    expected = central_difference(y -> PySciML.value(o, y), x; step = 1.0e-4)
+    @test g[4:6] .* x[4:6] ≈ expected[4:6] .* x[4:6] rtol = 1.0e-5
+    @test g[1] ≈ expected[1] rtol = 1.0e-5
+end
+
+@testset "words of auto" begin
+    o = objective(LOTKA_VOLTERRA, 2, 4, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0], [1.0], ones(2, 1); rtol = 1.0e-6)
+    @test PySciML.chosen_words(o) == ("Tsit5", "forward")
+    o = objective(ROBERTSON, 3, 3, [1.0, 0.0, 0.0, 0.04, 3.0e7, 1.0e4], [1.0e3], ones(3, 1); rtol = 1.0e-6, atol = 1.0e-8)
+    @test PySciML.chosen_words(o) == ("Rodas5P", "forward")
+end
+
+@testset "a fit finds what made the data" begin
+    truth = [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
+    times = collect(0.0:0.25:4.0)
+    o = objective(LOTKA_VOLTERRA, 2, 4, truth, times, zeros(2, length(times)); word = "Tsit5", rtol = 1.0e-8, atol = 1.0e-8)
+    _, u, = request(LOTKA_VOLTERRA, truth[1:2], truth[3:6], 4.0, "Tsit5"; saveat = times)
+    o.values .= u
+    start = truth .* [1.0, 1.0, 1.1, 0.9, 1.1, 0.9]
+    x, v, history, interrupted, word =
+        PySciML.fit_request(o, start, false, [0, 1], [50, 100], [0.02, 0.0], [5, 17], [1.0, 1.0], [1.0, 4.0])
+    @test x ≈ truth rtol = 1.0e-4
+    @test v < 1.0e-8 && !interrupted && word == "Tsit5"
+    @test size(history, 1) == 4 && 50 < size(history, 2) <= 150 && issorted(history[4, :])
+    @test history[3, 1] == 1.0 && history[3, end] == 4.0
+    bad = PySciML.fit_request(o, [1.0, 1.0, 1.0e6, 1.0, 1.0e6, 3.0], false, [0], [5], [0.1], [17], [1.0], [4.0])
+    @test all(isnan, bad[3][1, :]) && bad[2] == Inf
+end

@@ -1,0 +1,57 @@
+"""Printed Programs, compiled and run by Julia, equal the oracle: one Julia, hundreds of random Programs."""
+
+import numpy as np
+import pytest
+from support.engines import require_engine
+from support.programs import assert_equals_oracle, random_programs
+
+from pysciml.engines.choose import load_engine
+from pysciml.ir.expand import expand_networks
+from pysciml.ir.ops import BOOL
+from pysciml.ir.program import Input, ProgramBuilder
+from pysciml.networks import MLP
+
+N_PROGRAMS = 500
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    """Evaluator of Programs by Julia."""
+    require_engine("julia")
+    engine = load_engine("julia")
+
+    def run(program, *inputs):
+        sizes = [program.nodes[output.node].size for output in program.outputs]
+        flat = engine.evaluate(program, inputs)
+        parts = np.split(flat, np.cumsum(sizes)[:-1])
+        nodes = [program.nodes[output.node] for output in program.outputs]
+        return tuple(
+            part.reshape(node.shape).astype(bool if node.dtype == BOOL else float)
+            for part, node in zip(parts, nodes, strict=True)
+        )
+
+    return run
+
+
+def test_random_programs_equal_the_oracle(evaluate):
+    shares = []
+    for program, inputs in random_programs(N_PROGRAMS, seed=11):
+        shares.append(assert_equals_oracle(lambda *x, program=program: evaluate(program, *x), program, inputs))
+    assert np.mean(shares) > 0.9
+
+
+def test_random_right_hand_sides_equal_the_oracle(evaluate):
+    for program, inputs in random_programs(60, seed=12, rhs=True, most_nodes=40):
+        assert_equals_oracle(lambda *x, program=program: evaluate(program, *x), program, inputs)
+
+
+@pytest.mark.parametrize("width, depth, batch", [(3, 1, ()), (16, 2, ()), (200, 2, ()), (8, 2, (5,)), (160, 1, (7,))])
+def test_networks_equal_the_oracle(evaluate, width, depth, batch):
+    net = MLP(2, 3, width=width, depth=depth, input_range=[(-1, 2), (0, 3)], final_activation="softplus")
+    builder = ProgramBuilder([Input("w", (net.n_weights,)), Input("x", (*batch, 2))])
+    program = builder.build([("y", builder.add("network", (0, 1), net.attrs))])
+    x = np.random.default_rng(0).uniform(0, 2, (*batch, 2))
+    weights = net.initial_weights("net")
+    assert_equals_oracle(lambda *given: evaluate(program, *given), program, (weights, x))
+    (expanded,) = evaluate(expand_networks(program), weights, x)
+    np.testing.assert_array_equal(expanded, evaluate(program, weights, x)[0])

@@ -1,0 +1,158 @@
+"""Julia in a process of its own: Ctrl-C, other threads, forks, silence, the end of the process."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from support.engines import require_engine
+
+PREAMBLE = """
+import os, signal, sys, threading, time
+import numpy as np
+import pysciml as ps
+
+def oscillator(t, u, p):
+    return {"x": u.v, "v": -p.k * u.x}
+
+def make(t1=1.0):
+    return ps.ODEProblem(oscillator, {"x": 1.0, "v": 0.0}, (0.0, t1), {"k": 1.0})
+
+def interrupt_after(seconds):
+    def send():
+        time.sleep(seconds)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=send, daemon=True).start()
+
+sent = []
+short = ps.solve(make(), "Tsit5", saveat=[1.0], engine="julia")
+"""
+
+
+@pytest.fixture(autouse=True)
+def julia():
+    require_engine("julia")
+
+
+def run(script, timeout=280):
+    """Output of a script in a fresh process, which must end well."""
+    text = PREAMBLE + textwrap.dedent(script)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+LONG = 'problem = make(1e7)\nwords = {"saveat": [0.0, 0.5, 1e7], "rtol": 1e-9, "max_steps": 10**9, "engine": "julia"}\n'
+
+
+def test_ctrl_c_during_a_solve_raises_with_what_was_computed():
+    done = run(
+        LONG
+        + """
+interrupt_after(1.0)
+try:
+    ps.solve(problem, "Tsit5", **words)
+except ps.SolveFailed as error:
+    assert time.monotonic() - sent[0] < 1.0
+    assert error.status.name == "INTERRUPTED", error.status
+    assert list(error.partial.time.values) == [0.0, 0.5]
+    print("interrupted")
+again = ps.solve(make(), "Tsit5", saveat=[1.0], engine="julia")
+assert again.x.values == short.x.values
+"""
+    )
+    assert done.stdout == "interrupted\n"
+
+
+def test_ctrl_c_during_a_solve_returns_the_partial_dataset_if_asked():
+    done = run(
+        LONG
+        + """
+interrupt_after(1.0)
+ds = ps.solve(problem, "Tsit5", check=False, **words)
+assert time.monotonic() - sent[0] < 1.0
+print(ds.attrs["status"], ds.sizes["time"])
+"""
+    )
+    assert done.stdout.strip().endswith("2") and "nterrupted" in done.stdout.lower()
+
+
+def test_ctrl_c_during_a_fit_returns_the_best_so_far():
+    done = run(
+        """
+problem = make(20.0)
+times = np.linspace(0.0, 20.0, 201)
+data = ps.solve(problem, "Tsit5", saveat=times, rtol=1e-10, engine="julia")
+start = problem.remake(p={"k": 1.3})
+interrupt_after(4.0)
+result = ps.fit(start, data, optimizer=ps.Adam(1e-6, steps=10**6), strategy=(), engine="julia", progress=False)
+assert time.monotonic() - sent[0] < 1.0
+print(result.status, len(result.history.iteration) > 2)
+"""
+    )
+    assert "INTERRUPTED" in done.stdout.upper() and "True" in done.stdout
+
+
+def test_the_first_call_may_come_from_a_worker_thread():
+    script = """
+import os, signal, threading, time
+import pysciml as ps
+problem = ps.ODEProblem(lambda t, u, p: -p * u, 1.0, (0.0, 1.0), 2.0)
+found = []
+worker = threading.Thread(target=lambda: found.append(ps.solve(problem, saveat=[1.0], engine="julia")))
+worker.start()
+worker.join()
+again = ps.solve(problem, saveat=[1.0], engine="julia")
+assert found[0].equals(again)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("still interruptible")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=280)
+    assert (done.returncode, done.stdout) == (0, "still interruptible\n"), done.stderr[-3000:]
+
+
+def test_a_forked_child_gets_a_clear_error():
+    done = run(
+        """
+import multiprocessing
+def child():
+    try:
+        ps.solve(make(), "Tsit5", saveat=[1.0], engine="julia")
+    except ps.EngineUnavailable as error:
+        print(error, flush=True)
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join(60)
+assert process.exitcode == 0
+"""
+    )
+    assert "spawn" in done.stdout
+
+
+def test_julia_prints_nothing_even_when_it_fails():
+    done = run(
+        """
+blow_up = ps.ODEProblem(lambda t, u, p: u**2, 1.0, (0.0, 2.0))
+ds = ps.solve(blow_up, "Tsit5", check=False, engine="julia")
+stuck = ps.solve(make(1e3), "Tsit5", max_steps=5, check=False, engine="julia")
+"""
+    )
+    assert done.stdout == "" and "arning" not in done.stderr, done.stderr
+
+
+def test_juliacall_imported_first_is_refused_with_the_remedy():
+    script = """
+import sys, types
+sys.modules["juliacall"] = types.ModuleType("juliacall")
+import pysciml as ps
+try:
+    ps.solve(ps.ODEProblem(lambda t, u, p: -u, 1.0, (0.0, 1.0)), saveat=[1.0], engine="julia")
+except ps.EngineUnavailable as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert "import juliacall afterwards" in done.stdout, done.stderr
