@@ -56,7 +56,7 @@ def plot_states(solutions: xr.Dataset | Mapping[str, xr.Dataset], data: xr.Datas
             ax.axvspan(*held_out, color="0.9", zorder=0, label="held out")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="best", fontsize="small")
-    axes[-1, 0].set_xlabel(_time_label(next(iter(named.values()))))
+    _label_time(axes[-1, 0], next(iter(named.values())))
     return figure
 
 
@@ -140,9 +140,17 @@ def _times(state):
     return np.array([(time - times[0]).total_seconds() / 86400 for time in times])
 
 
-def _time_label(ds):
+def _label_time(ax, ds):
+    """The label and ticks of the axis of time: short dates, whole numbers where the span is long."""
+    from matplotlib.dates import ConciseDateFormatter
+
     time = ds["time"]
-    return f"days since {time.values[0]}" if time.dtype == object else _label(time)
+    ax.set_xlabel(f"days since {time.values[0]}" if time.dtype == object else _label(time))
+    locator = ax.xaxis.get_major_locator()
+    if time.dtype.kind == "M":
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    elif np.diff(ax.get_xlim())[0] > 5:
+        locator.set_params(integer=True)
 
 
 def _label(variable):

@@ -9,6 +9,7 @@ from ..errors import ProblemError, UnsupportedByEngine
 from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_times, show_time
 from ..problems.units import check_same_unit
+from ..problems.values import check_pint
 from ..words import nearest
 
 
@@ -152,10 +153,7 @@ def _check_coords(variable, name, problem):
 
 def _read_numbers(variable, name, problem):
     """Float values; ProblemError if they are no real numbers, infinite, or all missing."""
-    if type(variable.data).__module__.split(".")[0] == "pint":
-        raise ProblemError(
-            f"data variable {name!r} holds pint quantities; units are labels here: write data.pint.dequantify()"
-        )
+    check_pint(f"data variable {name!r}", variable)
     values = np.asarray(variable.values)
     if values.dtype.kind not in "iuf":
         raise ProblemError(

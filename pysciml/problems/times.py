@@ -12,6 +12,7 @@ import xarray as xr
 from ..errors import ProblemError
 from .names import ONE_TRAJECTORY
 from .units import SECONDS
+from .values import check_pint
 
 _DATE = re.compile(r"^\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$")
 _TICKS = {"ns": 10**9, "us": 10**6}  # in a second
@@ -97,8 +98,8 @@ def _plain(item):
     """A 0-d array as the scalar in it, NumPy's numbers as Python's."""
     if isinstance(item, xr.DataArray | xr.Variable):
         item = item.values
-    if isinstance(item, np.ndarray):
-        item = item[()]
+    if hasattr(item, "__array__"):  # arrays of any library
+        item = np.asarray(item)[()]
     return item.item() if isinstance(item, np.integer | np.floating) else item
 
 
@@ -179,6 +180,7 @@ def read_times(where: str, times, calendar: Calendar | None) -> np.ndarray:
 
 def read_shown_times(where: str, times, calendar: Calendar | None) -> tuple[np.ndarray, np.ndarray]:
     """Times ``(time,)`` as floats in the problem's unit, and as results show them: dates where ``t_span`` has dates."""
+    check_pint(where, times)
     array = np.asarray(times)
     if array.ndim != 1:
         raise ProblemError(f"{where} must be one-dimensional, got shape {array.shape}")

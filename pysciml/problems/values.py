@@ -119,7 +119,7 @@ def read_value(where: str, name: str, raw) -> Value:
 
 def _check_kind(where, raw):
     """ProblemError for what isn't a number or an array of numbers, each with its mend."""
-    _check_pint(where, raw)
+    check_pint(where, raw)
     if is_named(raw):
         raise ProblemError(
             f"{where} is a nested {type(raw).__name__}; names are flat: write 'a_b' instead of 'a': {{'b': ...}}"
@@ -136,7 +136,8 @@ def _check_kind(where, raw):
         raise ProblemError(f"{where} is None; give a number or an array")
 
 
-def _check_pint(where, raw):
+def check_pint(where: str, raw) -> None:
+    """ProblemError for a pint quantity, also in a DataArray or a list."""
     data = raw.data if isinstance(raw, xr.DataArray | xr.Variable) else raw
     first = data[0] if isinstance(data, list | tuple) and data else data
     if type(first).__module__.split(".")[0] == "pint":

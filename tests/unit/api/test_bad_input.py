@@ -1,6 +1,7 @@
 """The table of bad input: what a user writes, and the words of the answer. Nothing runs before the door has spoken."""
 
 import numpy as np
+import pint
 import pytest
 import xarray as xr
 
@@ -78,6 +79,10 @@ SOLVES = {
     "saveat empty": (lambda: ps.solve(PROBLEM, saveat=[]), "saveat is empty"),
     "saveat in two dimensions": (lambda: ps.solve(PROBLEM, saveat=[[1.0]]), "saveat must be one-dimensional"),
     "saveat as dates": (lambda: ps.solve(PROBLEM, saveat=["2020-01-01"]), "but t_span is in numbers"),
+    "saveat with units": (
+        lambda: ps.solve(PROBLEM, saveat=pint.UnitRegistry().Quantity([1.0, 2.0], "s")),
+        "saveat is a pint quantity",
+    ),
     "tstops outside": (lambda: ps.solve(PROBLEM, tstops=[11]), "tstops has the time 11 outside t_span"),
     "negative rtol": (lambda: ps.solve(PROBLEM, rtol=-1e-6), "rtol must be a positive number, got -1e-06"),
     "zero atol": (lambda: ps.solve(PROBLEM, atol=0), "atol must be a positive number, got 0"),

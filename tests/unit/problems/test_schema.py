@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pysciml.errors import ProblemError
 from pysciml.networks import MLP
@@ -50,6 +52,17 @@ def test_there_and_back(t_span):
     assert again.p_values.tobytes() == problem.p_values.tobytes()
     assert again.p_layout == problem.p_layout and again.long_names == problem.long_names
     assert problem_to_json(again) == text
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = ODEProblem(lambda t, u, p: -p.k * u, 1.0, (0, 1), {"k": 1.0})
+
+
+@given(u0=FINITE, k=FINITE, end=st.floats(1e-300, 1e300))
+def test_every_bit_survives(u0, k, end):
+    problem = PLAIN.remake(u0=u0, p={"k": k}, t_span=(0, end))
+    again = problem_from_json(problem_to_json(problem))
+    assert again == problem and again.u0_values.tobytes() == problem.u0_values.tobytes()
 
 
 def test_bare_forms():
