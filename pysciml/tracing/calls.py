@@ -46,7 +46,8 @@ def _name(function) -> str:
 
 def _refuse(name: str):
     remedy = REFUSED.get(
-        name.removeprefix("np."), "Write it with operations that can: arithmetic, slices, np.where, np.sum, @."
+        name.removeprefix("np.").removeprefix("scipy.special."),
+        "Write it with operations that can: arithmetic, slices, np.where, np.sum, @.",
     )
     return trace_error(f"{name} can't be traced", remedy)
 
@@ -85,12 +86,15 @@ def _check_options(name, options):
 def _fix_layout(function, result, args, kwargs):
     """Give results of functions the memory order of the real arrays, or mark it as not known."""
     results = result if isinstance(result, list | tuple) else [result]
+    given = _traced_in((args, kwargs))
     fresh = [r for r in results if isinstance(r, Traced) and r._base is None and r.ndim > 1]
-    if not fresh or all(is_c_ordered(v) for v in _traced_in((args, kwargs))):
+    fresh = [r for r in fresh if all(r is not v for v in given)]
+    if not fresh or all(is_c_ordered(v) for v in given):
         return
     if function in _STRUCTURAL and len(results) == 1:
         layout = function(*_as_layouts(args), **_as_layouts(kwargs))
         result._layout = np.empty_like(layout, dtype=bool)
+        result._sure = all(v._sure for v in given)
         return
     for value in fresh:
         value._sure = False
@@ -117,7 +121,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, options: dict):
     """A ufunc, or its ``reduce``, ``accumulate`` or ``outer``."""
     name = ufunc.__name__
     out = options.pop("out", None)
-    shown = f"np.{name}" + ("" if method == "__call__" else f".{method}")
+    shown = ("np." if hasattr(np, name) else "scipy.special.") + name + ("" if method == "__call__" else f".{method}")
     options = _check_options(shown, options)
     options.pop("order", None)
     table = UFUNCS if method == "__call__" else _REDUCTIONS.get(method, {})

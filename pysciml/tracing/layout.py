@@ -1,4 +1,4 @@
-"""Layout: how named values lie in one flat float64 vector. The same table serves states and parameters, both engines and files."""
+"""Layout: how named values lie in one flat float64 vector: states and parameters, in both engines and in files."""
 
 import math
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """From nodes to traced values and from anything a user writes to a traced value."""
 
+import numbers
+
 import numpy as np
 
 from ..ir.ops import BOOL, OPERATIONS
@@ -50,10 +52,19 @@ def lift(value) -> Traced:
         return inner
     if hasattr(value, "magnitude") and hasattr(value, "units"):
         raise trace_error("a pint quantity can't be traced: units are labels here", "Use its .magnitude.")
+    if hasattr(value, "tocsr"):
+        raise trace_error(
+            "a sparse matrix can only be multiplied with an array, by @",
+            "Write L @ u, and scale the product: k * (L @ u).",
+        )
+    if isinstance(value, np.matrix | np.ma.MaskedArray):
+        raise trace_error(f"a {type(value).__name__} can't be traced", "Use np.asarray(A) with @, or .filled(0.0).")
     if isinstance(value, list | tuple):
         return _lift_items(list(value))
     if isinstance(value, bool | int | float | complex | np.generic | np.ndarray) or hasattr(value, "__array__"):
         return _lift_array(np.asarray(value))
+    if isinstance(value, numbers.Real):  # a fraction
+        return _lift_array(np.asarray(float(value)))
     raise trace_error(
         f"{_describe(value)} can't be part of a computation with traced values",
         "Numbers, NumPy arrays, and lists of these can.",

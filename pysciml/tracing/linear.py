@@ -7,13 +7,18 @@ import numpy as np
 from .calls import implements
 from .lifting import elementwise, lift, record, to_float
 from .reductions import reduce
-from .shaping import diagonal, moveaxis, normalize_axis, reshape_view, transpose_view
+from .shaping import diagonal, moveaxis, normalize_axis, reshape_view, transpose, transpose_view
 from .source import trace_error
+from .sparse import is_sparse, sparse_product
 from .tracer import UFUNCS, Traced
 
 
 def matmul(a, b) -> Traced:
-    """``a @ b``."""
+    """``a @ b``; one side may be a constant sparse matrix."""
+    if is_sparse(a):
+        return sparse_product(a, b)
+    if is_sparse(b):
+        return transpose(sparse_product(b.T, transpose(a)))
     a, b = to_float(a), to_float(b)
     if not a.ndim or not b.ndim:
         raise trace_error("`@` needs arrays, and one side is a number", "Use `*`.")
@@ -26,6 +31,8 @@ UFUNCS["matmul"] = matmul
 @implements(np.dot)
 def dot(a, b) -> Traced:
     """``np.dot``."""
+    if is_sparse(a) or is_sparse(b):
+        return matmul(a, b)
     a, b = lift(a), lift(b)
     if not a.ndim or not b.ndim:
         return elementwise("mul", a, b)

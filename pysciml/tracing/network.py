@@ -71,7 +71,9 @@ def network_parts(network: Network) -> tuple[MLP, np.ndarray]:
 def _holds_traced(x) -> bool:
     if isinstance(x, list | tuple):
         return any(_holds_traced(item) for item in x)
-    return isinstance(x, Traced) or isinstance(getattr(x, "data", None), Traced) or getattr(x, "dtype", None) == object
+    if isinstance(x, Traced) or isinstance(getattr(x, "data", None), Traced):
+        return True
+    return isinstance(x, np.ndarray) and x.dtype == object
 
 
 def _wrong_shape(spec, shape):
@@ -79,6 +81,6 @@ def _wrong_shape(spec, shape):
     remedy = (
         "Write p.net([x]) for one number, or p.net(x[..., None]) for an array of them."
         if n == 1
-        else f"The last axis holds the {n} inputs: p.net([a, b, ...]) of numbers, p.net(np.stack([a, b, ...], axis=-1)) of arrays."
+        else f"The last axis holds the {n} inputs: p.net([a, b]) of numbers, p.net(np.stack([a, b], axis=-1)) of arrays."
     )
     return trace_error(f"the network takes {n} inputs on its last axis, got shape {shape}", remedy)

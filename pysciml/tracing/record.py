@@ -101,7 +101,7 @@ class Record(NotANumber):
         form = ", ".join(f'"{n}": -p.k * u.{n}' for n in names[:2]) + (", ..." if len(names) > 2 else "")
         return trace_error(
             f"arithmetic on a whole record ({', '.join(names)}): a record is not an array",
-            f"Compute each name and return a dict: {{{form}}}; or np.stack([{', '.join('u.' + n for n in names[:3])}]).",
+            f"Compute by name and return a dict: {{{form}}}; or np.stack([{', '.join('u.' + n for n in names[:3])}]).",
         )
 
 

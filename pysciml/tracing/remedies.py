@@ -3,7 +3,7 @@
 import ast
 import math
 
-from .source import TraceAttributeError, running_place, syntax_at, trace_error
+from .source import TraceAttributeError, calling_library, running_place, syntax_at, trace_error
 
 _MATH = {
     "fabs": "np.abs", "asin": "np.arcsin", "acos": "np.arccos", "atan": "np.arctan", "atan2": "np.arctan2",
@@ -110,9 +110,27 @@ def _conversion_remedy(chain: list[ast.AST]) -> str | None:
     return _PUSH if isinstance(target, ast.Subscript) and isinstance(node, ast.Subscript) else None
 
 
+_LIBRARIES = {
+    "scipy": "SciPy's functions can't be traced, but for the ufuncs of scipy.special: make a fine table outside f and "
+    "use np.interp(x, xs, ys).",
+    "jax": "Use NumPy's functions: np.sin instead of jnp.sin.",
+    "jaxlib": "Use NumPy's functions: np.sin instead of jnp.sin.",
+    "torch": "Use NumPy's functions: np.sin instead of torch.sin.",
+    "numba": "Take the @njit off functions that the model calls: the whole model is compiled.",
+    "pandas": "Use NumPy arrays: series.to_numpy() outside f.",
+}
+
+
+def library_remedy(library: str) -> str:
+    """What to write instead of a call into another library."""
+    return _LIBRARIES.get(library, "")
+
+
 def explain_conversion(kind: str):
     """The error of turning a traced value into a Python number."""
-    place = running_place()
+    place, library = running_place(), library_remedy(calling_library())
+    if library:
+        return trace_error("a traced value was handed to a library that needs its number", library, place)
     found = [remedy for chain in syntax_at(place) if (remedy := _conversion_remedy(chain))]
     if kind == "index":
         problem = "a traced value can't be an index, a length or a loop count: its value is not known while tracing"
@@ -127,7 +145,8 @@ def explain_array(value):
     """The error of turning a traced array into a plain one."""
     return trace_error(
         f"a traced array (shape {value.shape}) can't become a plain NumPy array, nor be stored in one",
-        "Join arrays with np.stack([a, b]) or np.concatenate([a, b]) instead of np.array([a, b]); it is an array "
+        library_remedy(calling_library())
+        or "Join arrays with np.stack([a, b]) or np.concatenate([a, b]) instead of np.array([a, b]); it is an array "
         "already: drop np.asarray(u); copy with u.copy(); fill an array that starts as `z = np.zeros_like(u)`.",
     )
 
@@ -141,7 +160,7 @@ def explain_hash():
 
 
 _ATTRIBUTES = {
-    "sel": "Traced values have no xarray labels: write x[3] or x[2:5] with axes in declared order; find positions outside f.",
+    "sel": "Traced values have no xarray labels: write x[3] or x[2:5]; find positions outside f.",
     "isel": "Traced values have no xarray dims: write x[3] or x[2:5], with axes in declared order.",
     "values": "Drop .values: it is an array already.",
     "data": "Drop .data: it is an array already.",
@@ -167,7 +186,7 @@ def explain_attribute(value, name: str):
 
 
 class NotANumber:
-    """Base of records and networks: arithmetic, comparison and NumPy functions of the whole raise what ``__refuse__`` says."""
+    """Base of records and networks: arithmetic and NumPy functions of the whole raise what ``__refuse__`` says."""
 
     __slots__ = ()
 

@@ -33,7 +33,7 @@ class TraceKeyError(TraceError, KeyError):
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the user's code; ``span`` is (line, end line, column, end column) of the running expression if known."""
+    """A line of the user's code; ``span`` is (line, end line, column, end column) of what is running, if known."""
 
     file: str
     line: int
@@ -63,6 +63,34 @@ def _user_frame():
     while frame is not None and _is_machinery(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+def _library_of(file: str) -> str:
+    """The package to which an installed file belongs; empty for the user's own."""
+    parts = file.replace(os.sep, "/").split("-packages/")
+    return parts[-1].split("/")[0] if len(parts) > 1 else ""
+
+
+def calling_library() -> str:
+    """The package whose code asks a traced value for something: ``scipy`` for ``spline(t)``."""
+    frame, own = sys._getframe(1), _MACHINERY[0]
+    while frame is not None and frame.f_code.co_filename.startswith(own):
+        frame = frame.f_back
+    return "" if frame is None else _library_of(frame.f_code.co_filename)
+
+
+def is_sparse_product() -> bool:
+    """Whether a sparse matrix of SciPy asks what stands on the right of its ``@``."""
+    frame = sys._getframe(2)
+    return frame.f_globals.get("__name__", "").startswith("scipy.sparse") and "matmul" in frame.f_code.co_name
+
+
+def library_of_exception(error: BaseException) -> str:
+    """The package whose code raised an exception."""
+    step, file = error.__traceback__, ""
+    while step is not None:
+        file, step = step.tb_frame.f_code.co_filename, step.tb_next
+    return _library_of(file)
 
 
 def origin() -> Origin | None:

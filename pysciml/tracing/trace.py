@@ -13,9 +13,10 @@ from .layout import Entry, Layout
 from .network import Network
 from .record import shape_as_form
 from .recorder import Recorder, recording
+from .remedies import library_remedy
 from .returned import assemble
 from .signature import check_signature
-from .source import Place, place_of_exception, place_of_function, trace_error
+from .source import Place, library_of_exception, place_of_exception, place_of_function, trace_error
 from .tracer import Storage, Traced, TracedArray, TracedScalar, View
 
 TABLES = (creation, einsum, indexing, linear, reductions, shaping, stencils, ufuncs)
@@ -136,7 +137,10 @@ def _call(function, t, u, p):
 
 def _explain(error) -> str:
     text = str(error)
-    if isinstance(error, TypeError) and ("ufunc" in text or "loop of" in text):
+    library = "jax" if "JAX" in text else library_of_exception(error)  # JAX hides its own frames
+    if library_remedy(library):
+        return library_remedy(library)
+    if isinstance(error, TypeError) and ("ufunc" in text or "loop of" in text or "dtype('O')" in text):
         return "np.array([...]) of traced values is an array of Python objects: build it with np.stack([...])."
     if isinstance(error, TypeError) and "TracedScalar" in text:
         return "A traced number has no items and no length, like a float."

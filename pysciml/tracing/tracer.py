@@ -25,7 +25,7 @@ from .remedies import (
     explain_conversion,
     explain_hash,
 )
-from .source import trace_error
+from .source import is_sparse_product, trace_error
 
 UFUNCS: dict[str, Callable] = {}  # name of a NumPy or SciPy ufunc -> what it does to traced values
 FUNCTIONS: dict[Callable, Callable] = {}  # other function -> the same; ``operator.getitem`` and ``setitem`` are x[...]
@@ -234,20 +234,25 @@ class TracedArray(Traced):
         return (self[k] for k in range(len(self)))
 
     def __array__(self, *args, **kwargs):
+        if is_sparse_product():  # it then leaves the product to __rmatmul__
+            holder = np.empty((), dtype=object)
+            holder[()] = self
+            return holder
         raise explain_array(self)
 
 
 _OPERATORS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
+    "xor": "bitwise_xor",
 }  # fmt: skip
 _COMPARISONS = {
     "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "eq": "equal", "ne": "not_equal",
 }  # fmt: skip
 _SIGNS = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "invert"}
 _METHODS = (
-    "sum prod mean var std max min all any cumsum clip round dot trace diagonal reshape ravel transpose swapaxes squeeze "
-    "repeat take copy flatten astype fill conj conjugate"
+    "sum prod mean var std max min all any cumsum clip round dot trace diagonal reshape ravel transpose swapaxes "
+    "squeeze repeat take copy flatten astype fill conj conjugate"
 ).split()
 
 

@@ -109,7 +109,11 @@ def scripts(draw):
     scope = {"np": np, "t": 0.25, "u": u, "p": p}
     exec("\n".join(lines), scope)
     for _ in range(draw(st.integers(3, 12))):
-        values = {k: v for k, v in scope.items() if k[0] == "z" and isinstance(v, np.ndarray | np.float64) and np.size(v) < 200}
+        values = {
+            k: v
+            for k, v in scope.items()
+            if k[0] == "z" and isinstance(v, np.ndarray | np.float64) and np.size(v) < 200
+        }
         line = statement(draw, values)
         try:
             exec(line, scope)

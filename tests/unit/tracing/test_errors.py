@@ -8,6 +8,9 @@ from math import sin
 
 import numpy as np
 import pytest
+import scipy.interpolate
+import scipy.sparse
+import scipy.special
 import xarray as xr
 from support.tracing import trace
 
@@ -18,6 +21,9 @@ RECORD = {"x": 1.0, "y": 2.0}
 ARRAY = np.linspace(0.1, 1.0, 6)
 P = {"k": 0.5, "v": np.ones(6), "net": MLP(2, 1, width=3, depth=1), "one": MLP(1, 1, width=3, depth=1)}
 BUFFER = np.zeros(6)
+SPLINE = scipy.interpolate.CubicSpline(np.arange(4.0), np.arange(4.0) ** 2)
+INTERP1D = scipy.interpolate.interp1d(np.arange(4.0), np.arange(4.0) ** 2)
+SPARSE = scipy.sparse.csr_matrix(np.eye(6))
 KEPT = []
 COUNTER = [0]
 
@@ -580,6 +586,42 @@ def network_attribute(t, u, p):
     return p.net.weights[0] * u
 
 
+def spline(t, u, p):
+    return u * SPLINE(t)
+
+
+def scipy_function(t, u, p):
+    return u * scipy.special.logsumexp(u)
+
+
+def scipy_interp1d(t, u, p):
+    return u * INTERP1D(t)
+
+
+def scipy_erf(t, u, p):
+    return scipy.special.erf(u)
+
+
+def scaled_sparse(t, u, p):
+    return p.k * SPARSE @ u
+
+
+def sparse_times(t, u, p):
+    return SPARSE * u
+
+
+def old_matrix(t, u, p):
+    return np.matrix(np.eye(6)) * u
+
+
+def masked_array(t, u, p):
+    return u * np.ma.masked_less(ARRAY, 0.5)
+
+
+def inverse_of_objects(t, u, p):
+    return np.linalg.inv(np.array([[u[0], 1.0], [0.0, u[1]]]))[0, 0] * u
+
+
 def reshape_wrong(t, u, p):
     return u.reshape(4, 2)
 
@@ -725,6 +767,15 @@ ROWS = [
     (network_as_number, ["network", "Call it"], None),
     (network_in_numpy, ["network", "Call it"], None),
     (network_attribute, [".weights", "called"], None),
+    (spline, ["SciPy", "np.interp"], None),
+    (scipy_function, ["SciPy", "scipy.special"], None),
+    (scipy_interp1d, ["SciPy", "np.interp"], None),
+    (scipy_erf, ["scipy.special.erf", "np.interp"], None),
+    (scaled_sparse, ["sparse", "k * (L @ u)"], None),
+    (sparse_times, ["sparse", "L @ u"], None),
+    (old_matrix, ["matrix", "@"], None),
+    (masked_array, ["MaskedArray", ".filled"], None),
+    (inverse_of_objects, ["np.stack"], None),
     (reshape_wrong, ["(6,)", "(4, 2)"], None),
     (bad_axis, ["axis 1"], None),
     (concatenate_numbers, ["np.concatenate", "np.stack"], None),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import sparse
 from support.tracing import check_model, trace
 
 from pysciml.networks import MLP
@@ -13,6 +14,10 @@ FIELD = RNG.normal(size=N)
 PLANE = RNG.normal(size=(8, 9))
 DX = 0.1
 LAPLACIAN = (np.diag(-2.0 * np.ones(N)) + np.diag(np.ones(N - 1), 1) + np.diag(np.ones(N - 1), -1)) / DX**2
+SPARSE, SPARSE_ARRAY = sparse.csr_matrix(LAPLACIAN), sparse.coo_array(LAPLACIAN)
+GRAPH = sparse.csr_array(np.where(RNG.uniform(size=(N, N)) < 0.2, 1.0, 0.0) * RNG.normal(size=(N, N)))
+EMPTY, FULL = sparse.csr_array((N, N)), sparse.csr_array(RNG.normal(size=(N, N)) * (np.arange(N) != 3))
+INCIDENCE = sparse.csr_array(np.eye(N, 2 * N, k=3) - np.eye(N, 2 * N, k=11))
 KERNEL = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 COUPLING = RNG.normal(size=(5, 5))
 FORCING = xr.DataArray(RNG.normal(size=N), dims="x", coords={"x": np.arange(N)})
@@ -113,6 +118,22 @@ def heat_pad(t, u, p):
 
 def heat_matrix(t, u, p):
     return p.D * LAPLACIAN @ u + FORCING
+
+
+def heat_sparse(t, u, p):
+    return p.D * (SPARSE @ u) + SPARSE.dot(u) - u @ SPARSE_ARRAY
+
+
+def network_of_nodes(t, u, p):
+    return GRAPH @ np.tanh(u) - (GRAPH.T @ np.stack([u, u**2], axis=1))[:, 1] + EMPTY @ u
+
+
+def dense_sparse(t, u, p):
+    return FULL @ u
+
+
+def rectangular(t, u, p):
+    return INCIDENCE @ np.tanh(INCIDENCE.T @ u)
 
 
 def heat_convolve(t, u, p):
@@ -317,9 +338,10 @@ MODELS = [
     *(
         (m, FIELD)
         for m in (
-            heat_zeros_like, heat_added, heat_roll, heat_pad, heat_matrix, heat_convolve, heat_concatenate, heat_indices,
-            heat_loop, burgers_upwind, burgers_limiter, oscillators, split_and_joined, reshaped_state, helper_writes,
-            where_boundary, masked, accumulate, softmax, normalised, dataarray_constants, kuramoto, kuramoto_outer,
+            heat_zeros_like, heat_added, heat_roll, heat_pad, heat_matrix, heat_sparse, network_of_nodes,
+            dense_sparse, rectangular, heat_convolve, heat_concatenate, heat_indices, heat_loop,
+            burgers_upwind, burgers_limiter, oscillators, split_and_joined, reshaped_state, helper_writes, where_boundary,
+            masked, accumulate, softmax, normalised, dataarray_constants, kuramoto, kuramoto_outer,
             network_batch, network_loop, closed_ints, identity,
         )
     ),
@@ -327,7 +349,7 @@ MODELS = [
     *((m, PLANE) for m in (heat_2d, transposed_writes, einsum_2d, identity)),
     (n_body, {"r": RNG.normal(size=(4, 3)), "v": RNG.normal(size=(4, 3))}),
     *((m, 0.8) for m in (scalar_model, scalar_in_place, scalar_zeros_like, identity)),
-    *((m, {"m": RNG.normal(size=(3, 2)), "s": 0.4, "x": np.array([0.1, 0.2])}) for m in (records_with_arrays, listed_values)),
+    *((m, {"m": PLANE[:3, :2], "s": 0.4, "x": np.array([0.1, 0.2])}) for m in (records_with_arrays, listed_values)),
 ]  # fmt: skip
 
 
@@ -336,7 +358,9 @@ def test_same_as_numpy(model, u):
     check_model(model, u, P)
 
 
-@pytest.mark.parametrize("p", [None, 2.0, np.array([1.0, 2.0]), MLP(1, 1, width=3, depth=1, input_range=[(0, 2)])], ids=str)
+@pytest.mark.parametrize(
+    "p", [None, 2.0, np.array([1.0, 2.0]), MLP(1, 1, width=3, depth=1, input_range=[(0, 2)])], ids=str
+)
 def test_forms_of_p(p):
     def model(t, u, q):
         if q is None:
@@ -358,6 +382,13 @@ def advection(t, u, p):
 @pytest.mark.parametrize("n", [50, 10_000])
 def test_a_large_grid_is_as_few_nodes_as_a_small_one(n):
     assert len(trace(advection, np.zeros(n), P).nodes) <= 70
+
+
+def test_a_sparse_matrix_stays_sparse():
+    n = 10_000
+    matrix = sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(n, n))
+    program = trace(lambda t, u, p: matrix @ u, np.zeros(n))
+    assert len(program.nodes) <= 30 and sum(c.size for c in program.constants) <= 4 * n
 
 
 def test_named_planes_are_few_nodes():
