@@ -6,7 +6,12 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subprocesses too
 
-from support.engines import ENGINES, engines_line, require_engine  # noqa: E402
+from support.engines import ENGINES, engines_line, require_engine, required_engines  # noqa: E402
+
+
+def pytest_configure():
+    """A misspelt PYSCIML_REQUIRE would require nothing."""
+    required_engines()
 
 
 @pytest.fixture(params=ENGINES)
