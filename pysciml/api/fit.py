@@ -15,6 +15,7 @@ from ..fitting.trainable import whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
 from ..requests import FitRequest
+from ..words import check_keywords
 from .fit_result import FitResult
 from .objective import Misfit, make_misfit
 
@@ -34,6 +35,7 @@ def fit(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
 
@@ -66,6 +68,8 @@ def fit(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str, default "auto"
         How gradients are computed.
+    **unknown
+        Nothing else: an unknown keyword raises with the nearest right one.
 
     Returns
     -------
@@ -98,6 +102,7 @@ def fit(
     >>> round(float(result.p.k), 2)
     1.0
     """
+    check_keywords("fit", unknown, fit.__kwdefaults__ or ())
     optimizers = read_optimizers(optimizer)
     strategy = read_strategy(strategy)
     seed = check_seed(seed)

@@ -9,6 +9,7 @@ from ..datasets.to_dataset import gradient_to_dataset
 from ..errors import SolveFailed
 from ..fitting.trainable import whole_networks
 from ..problems.ode import ODEProblem
+from ..words import check_keywords
 from .objective import block_values, objective
 
 
@@ -23,6 +24,7 @@ def gradient(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    **unknown,
 ) -> tuple[float, xr.Dataset]:
     """Return the loss of a problem against data, and its gradient as a Dataset.
 
@@ -41,6 +43,8 @@ def gradient(
         (``"u0_hare"``). None: all float parameters and all networks.
     engine, algorithm, rtol, atol, sensitivity
         See :func:`objective`.
+    **unknown
+        Nothing else: an unknown keyword raises with the nearest right one.
 
     Returns
     -------
@@ -66,6 +70,7 @@ def gradient(
     >>> list(slope.data_vars)
     ['k']
     """
+    check_keywords("gradient", unknown, gradient.__kwdefaults__ or ())
     misfit = objective(
         problem,
         data,

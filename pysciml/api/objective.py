@@ -24,7 +24,7 @@ from ..fitting.trainable import (
 )
 from ..problems.ode import ODEProblem
 from ..requests import Capability, ObjectiveRequest, SolveRequest
-from ..words import nearest
+from ..words import check_keywords, nearest
 from .solve import check_algorithm, check_tolerances
 
 SENSITIVITIES = (
@@ -115,6 +115,7 @@ def objective(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    **unknown,
 ) -> "Objective":
     """Return the loss of a problem against data as a function of a flat vector, with its gradient.
 
@@ -140,6 +141,8 @@ def objective(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str, default "auto"
         How the gradient is computed.
+    **unknown
+        Nothing else: an unknown keyword raises with the nearest right one.
 
     Returns
     -------
@@ -165,6 +168,7 @@ def objective(
     ('k',)
     >>> value, gradient = misfit(misfit.x0)
     """
+    check_keywords("objective", unknown, objective.__kwdefaults__ or ())
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
     parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values)
     return Objective(misfit, misfit.engine.make_objective(misfit.request(parametrization, misfit.x0)))
