@@ -8,6 +8,7 @@ from importlib.metadata import version
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
 from .algorithms import CAPABILITIES
+from .objective import DiffraxObjective
 from .precision import double_precision
 from .solve import solve_request
 
@@ -23,7 +24,8 @@ class DiffraxEngine(AbstractEngine):
             return replace(solve_request(request), versions=self.versions())
 
     def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:
-        raise NotImplementedError
+        with double_precision():
+            return DiffraxObjective(request)
 
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
         raise NotImplementedError

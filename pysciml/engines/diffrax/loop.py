@@ -16,7 +16,7 @@ from ...ir.program import Program
 from .algorithms import METHODS
 from .control import RESULTS, make_controller, smallest_step
 from .lower import lower_program
-from .methods import make_solver, make_terms, stability_boundary
+from .methods import make_solver, stability_boundary
 
 STIFF_HITS = 15  # steps at the stability boundary before a problem counts as stiff (Hairer & Wanner, DOPRI5)
 CALM_STEPS = 6  # steps away from it that clear the count
@@ -72,7 +72,7 @@ def make_loop(program: Program, word: str, rows: int, has_saveat: bool, stops: i
     """The loop of one model and method, for ``rows`` saved rows and ``stops`` padded stop times."""
     method = METHODS[word]
     lowered = lower_program(program)
-    terms = make_terms(method, lambda t, u, p: lowered(t, u, p)[0])
+    terms = diffrax.ODETerm(lambda t, u, p: lowered(t, u, p)[0])
 
     def parts(arguments):
         solver = make_solver(method, arguments.rtol, arguments.atol)

@@ -1,30 +1,17 @@
-"""From the table of words to diffrax's solvers and terms."""
-
-from collections.abc import Callable
+"""From the table of words to diffrax's solvers."""
 
 import diffrax
-import jax.numpy as jnp
 import numpy as np
-import optimistix
 
 from .algorithms import Method
-
-
-def make_terms(method: Method, field: Callable):
-    """The right-hand side ``field(t, u, p)`` as a method takes it: KenCarp's explicit half gets zero."""
-    term = diffrax.ODETerm(field)
-    if method.solver.startswith("KenCarp"):
-        return diffrax.MultiTerm(diffrax.ODETerm(lambda t, u, p: jnp.zeros_like(u)), term)
-    return term
+from .esdirk import ESDIRK
 
 
 def make_solver(method: Method, rtol, atol) -> diffrax.AbstractSolver:
-    """The solver; implicit ones find the roots of their stages to the tolerances of the steps."""
-    cls = getattr(diffrax, method.solver)
-    if not method.is_stiff:
-        return cls()
-    finder = optimistix.Chord if method.solver == "ImplicitEuler" else diffrax.VeryChord
-    return cls(root_finder=finder(rtol=rtol, atol=atol, norm=optimistix.max_norm), root_find_max_steps=10)
+    """The solver; implicit ones solve their stages to the tolerances of the steps."""
+    if method.is_stiff:
+        return ESDIRK(rtol, atol, method.solver, method.order)
+    return getattr(diffrax, method.solver)()
 
 
 def count_stages(method: Method) -> int:

@@ -19,7 +19,7 @@ from .status import read_result
 FIRST_CHUNK = 16  # steps; later chunks grow towards CHUNK_SECONDS, so that Ctrl-C is soon heard
 CHUNK_SECONDS = 0.1
 MOST_ROWS, MOST_NUMBERS = 1024, 2**20  # rows a chunk keeps without saveat, and how many numbers these may be
-STIFF, TIGHT = "Kvaerno5", 1e-8
+STIFF, LOOSE = "Kvaerno5", 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def solve_request(request: SolveRequest) -> RawSolution:
     """Solve by the method asked for; ``auto`` tries an explicit one, and starts again if the problem is stiff."""
     if request.algorithm != "auto":
         return _raw(request.algorithm, "", integrate(request, request.algorithm))
-    word = "DP8" if request.rtol <= TIGHT else "Tsit5"
+    word = "Tsit5" if request.rtol >= LOOSE else "DP8"
     first = integrate(request, word, patience(request.u0.size))
     if not first.is_stiff:
         return _raw(word, "auto: not stiff, since stability did not limit the steps", first)
