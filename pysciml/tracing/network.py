@@ -81,6 +81,6 @@ def _wrong_shape(spec, shape):
     remedy = (
         "Write p.net([x]) for one number, or p.net(x[..., None]) for an array of them."
         if n == 1
-        else f"The last axis holds the {n} inputs: p.net([a, b]) of numbers, p.net(np.stack([a, b], axis=-1)) of arrays."
+        else f"The last axis holds the {n} inputs: p.net([a, b]) of numbers, np.stack([a, b], axis=-1) of arrays."
     )
     return trace_error(f"the network takes {n} inputs on its last axis, got shape {shape}", remedy)

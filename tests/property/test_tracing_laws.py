@@ -92,6 +92,8 @@ def statement(draw, values):
         return f"{new} = {a}[{index}]"
     operator = draw(st.sampled_from(["+", "*"])) if kind == "item_in_place" else ""
     right = draw(st.sampled_from([value, value, f"{a}[{index}]", f"{a}[{index}] + 1.0"]))
+    if "[[" in f"[{index}" or "array" in index:
+        right += " + 0.0"  # NumPy 1 does not look whether the right side overlaps with index arrays
     return f"{a}[{index}] {operator}= {right}"
 
 

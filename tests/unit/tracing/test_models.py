@@ -340,8 +340,8 @@ MODELS = [
         for m in (
             heat_zeros_like, heat_added, heat_roll, heat_pad, heat_matrix, heat_sparse, network_of_nodes,
             dense_sparse, rectangular, heat_convolve, heat_concatenate, heat_indices, heat_loop,
-            burgers_upwind, burgers_limiter, oscillators, split_and_joined, reshaped_state, helper_writes, where_boundary,
-            masked, accumulate, softmax, normalised, dataarray_constants, kuramoto, kuramoto_outer,
+            burgers_upwind, burgers_limiter, oscillators, split_and_joined, reshaped_state, helper_writes,
+            where_boundary, masked, accumulate, softmax, normalised, dataarray_constants, kuramoto, kuramoto_outer,
             network_batch, network_loop, closed_ints, identity,
         )
     ),
