@@ -83,4 +83,4 @@ def _wrong_shape(spec, shape):
         if n == 1
         else f"The last axis holds the {n} inputs: p.net([a, b]) of numbers, np.stack([a, b], axis=-1) of arrays."
     )
-    return trace_error(f"the network takes {n} inputs on its last axis, got shape {shape}", remedy)
+    return trace_error(f"the network takes {n} input{'s' * (n > 1)} on its last axis, got shape {shape}", remedy)

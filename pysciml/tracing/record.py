@@ -48,8 +48,8 @@ class Record(NotANumber):
             "keys": "Use dir(u), or the names themselves.", "items": "Use the names themselves: u.x.",
             "values": "Iterate over the record itself.", "get": 'Write u.x or u["x"].',
         }  # fmt: skip
-        known = f"The names are {', '.join(self.__values) or 'none'}. "
-        return trace_error(f"there is no {name!r}", known + (hint or words.get(name, "")), kind=kind)
+        known = f"The names are {', '.join(self.__values) or 'none'}. {hint or words.get(name, '')}"
+        return trace_error(f"there is no {name!r}", known.strip(), kind=kind)
 
     def __iter__(self) -> Iterator:
         return iter(self.__values.values())

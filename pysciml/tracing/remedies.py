@@ -89,6 +89,8 @@ def _conversion_remedy(chain: list[ast.AST]) -> str | None:
     node = chain[0]
     word = _called(node)
     is_bare = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    if word in ("array", "asarray"):
+        return "Leave dtype out of np.array([...]), or build it with np.stack([a, b])."
     if isinstance(node, ast.Call) and getattr(getattr(node.func, "value", None), "id", "") in ("np", "numpy"):
         return f"np.{word} does not accept this argument traced. {_OBJECTS}"
     if word in _NO_NUMPY:
@@ -111,6 +113,7 @@ def _conversion_remedy(chain: list[ast.AST]) -> str | None:
 
 
 _LIBRARIES = {
+    "vectorize": "Drop np.vectorize: NumPy's functions work elementwise already, with np.where for `if`.",
     "scipy": "SciPy's functions can't be traced, but for the ufuncs of scipy.special: make a fine table outside f and "
     "use np.interp(x, xs, ys).",
     "jax": "Use NumPy's functions: np.sin instead of jnp.sin.",

@@ -7,22 +7,26 @@ from .layout import Entry, Layout
 from .lifting import lift, to_float
 from .record import Record, record_items
 from .recorder import Recorder
-from .source import place_of_function, trace_error
+from .source import returned_by, trace_error
 
 
 def assemble(recorder: Recorder, function: Callable, result, layout: Layout) -> int:
     """The node of the flat derivative ``(n,)``; TraceError where the result does not mirror ``u``."""
+    with returned_by(function):
+        return _assemble(recorder, result, layout)
+
+
+def _assemble(recorder, result, layout):
     if layout.form == "record":
-        values = _match_names(function, result, layout)
+        values = _match_names(result, layout)
     else:
         if isinstance(result, Mapping | Record):
             raise _mismatch(
-                function,
                 f"returned names, and u is {'an array' if layout.form == 'array' else 'a number'}",
                 "Return the derivative in the form of u0.",
             )
         values = {layout.names[0]: result}
-    parts = [_match_shape(recorder, function, entry, values[entry.name]) for entry in layout.entries]
+    parts = [_match_shape(recorder, entry, values[entry.name]) for entry in layout.entries]
     if len(parts) == 1:
         return _flat(recorder, parts[0])
     if all(recorder.node(part).shape == () for part in parts):
@@ -31,24 +35,20 @@ def assemble(recorder: Recorder, function: Callable, result, layout: Layout) -> 
 
 
 def _flat(recorder, node):
-    return (
-        node
-        if len(recorder.node(node).shape) == 1
-        else recorder.add("reshape", (node,), ((recorder.node(node).size,),))
-    )
+    shape, size = recorder.node(node).shape, recorder.node(node).size
+    return node if len(shape) == 1 else recorder.add("reshape", (node,), ((size,),))
 
 
-def _mismatch(function, problem, remedy):
-    return trace_error(f"the model function {problem}", remedy, place_of_function(function))
+def _mismatch(problem, remedy):
+    return trace_error(f"the model function {problem}", remedy)
 
 
-def _match_names(function, result, layout) -> Mapping:
+def _match_names(result, layout) -> Mapping:
     if isinstance(result, Record):
         result = record_items(result)
     names = ", ".join(layout.names)
     if not isinstance(result, Mapping):
         raise _mismatch(
-            function,
             f"returned {_describe(result)}; u0 is a dict, so a dict is expected, with the names {names}",
             "Return " + "{" + ", ".join(f'"{n}": ...' for n in layout.names[:3]) + "}.",
         )
@@ -56,8 +56,7 @@ def _match_names(function, result, layout) -> Mapping:
     extra = [str(n) for n in result if n not in layout.names]
     if missing or extra:
         parts = [f"without {', '.join(missing)}"] * bool(missing) + [f"with unknown {', '.join(extra)}"] * bool(extra)
-        raise _mismatch(
-            function, f"returned a dict {' and '.join(parts)}: got {', '.join(map(str, result))}, expected {names}",
+        raise _mismatch(f"returned a dict {' and '.join(parts)}: got {', '.join(map(str, result))}, expected {names}",
             "Return exactly the names of u0.",
         )  # fmt: skip
     return result
@@ -70,21 +69,19 @@ def _describe(result) -> str:
     return f"a {type(result).__name__}" if shape is None else f"an array of shape {shape}"
 
 
-def _match_shape(recorder, function, entry: Entry, value) -> int:
+def _match_shape(recorder, entry: Entry, value) -> int:
     if value is None:
-        raise _mismatch(
-            function, f"returned None for {entry.name!r} (is a `return` missing?)", "Return its derivative."
-        )
+        raise _mismatch(f"returned None for {entry.name!r} (is a `return` missing?)", "Return its derivative.")
     try:
         value = to_float(lift(value))
     except TraceError as error:
-        raise _mismatch(function, f"returned something for {entry.name!r} that can't be used: {error}", "") from None
+        first, *_, last = str(error).splitlines()
+        raise _mismatch(f"returned something for {entry.name!r} that can't be used: {first}", last.strip()) from None
     if value.shape == entry.shape:
         return value._node
     if value.shape == ():
         return recorder.add("broadcast", (value._node,), (entry.shape,))
     raise _mismatch(
-        function,
         f"returned shape {value.shape} for {entry.name!r}: got {value.shape}, expected {entry.shape}",
         f"The derivative has the shape of the state {entry.name!r}, {entry.shape}.",
     )

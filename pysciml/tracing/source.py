@@ -5,8 +5,11 @@ import linecache
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -18,6 +21,7 @@ _MACHINERY = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
     *(os.path.join(_SITE, package) + os.sep for package in ("numpy", "scipy", "xarray")),
 )
+_RETURNED: ContextVar = ContextVar("returned", default=None)
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 
 
@@ -43,6 +47,7 @@ class Place:
     @property
     def text(self) -> str:
         """The source text of the line."""
+        linecache.checkcache(self.file)
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self):
@@ -76,7 +81,11 @@ def calling_library() -> str:
     frame, own = sys._getframe(1), _MACHINERY[0]
     while frame is not None and frame.f_code.co_filename.startswith(own):
         frame = frame.f_back
-    return "" if frame is None else _library_of(frame.f_code.co_filename)
+    if frame is None:
+        return ""
+    if isinstance(frame.f_locals.get("self"), np.vectorize):
+        return "vectorize"
+    return _library_of(frame.f_code.co_filename)
 
 
 def is_sparse_product() -> bool:
@@ -95,6 +104,8 @@ def library_of_exception(error: BaseException) -> str:
 
 def origin() -> Origin | None:
     """Where the running operation was written."""
+    if (place := _RETURNED.get()) is not None:
+        return Origin(place.file, place.line)
     frame = _user_frame()
     return None if frame is None else Origin(frame.f_code.co_filename, frame.f_lineno)
 
@@ -111,6 +122,8 @@ def _place(code, line, instruction) -> Place:
 
 def running_place() -> Place | None:
     """The user's line that is running now."""
+    if (place := _RETURNED.get()) is not None:
+        return place
     frame = _user_frame()
     return None if frame is None else _place(frame.f_code, frame.f_lineno, frame.f_lasti)
 
@@ -125,10 +138,48 @@ def place_of_exception(error: BaseException) -> Place | None:
     return found
 
 
+def _code_of(function):
+    while isinstance(function, partial):
+        function = function.func
+    function = getattr(function, "__func__", function)
+    method = vars(type(function)).get("__call__")
+    return getattr(function, "__code__", None) or getattr(method, "__code__", None)
+
+
 def place_of_function(function) -> Place | None:
     """The line of a function's ``def``."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    code = _code_of(function)
     return None if code is None else Place(code.co_filename, code.co_firstlineno, code.co_name)
+
+
+def place_of_return(function) -> Place | None:
+    """The line of a function's only ``return``, or of its ``def`` where there are several."""
+    code = _code_of(function)
+    if code is None:
+        return None
+    parents = _parse("".join(linecache.getlines(code.co_filename))) or {}
+    defined = [d for d in parents if isinstance(d, ast.FunctionDef) and d.name == code.co_name]
+    defined = [d for d in defined if code.co_firstlineno in (d.lineno, *(e.lineno for e in d.decorator_list))]
+    returns = [n.lineno for d in defined for n in _own_nodes(d) if isinstance(n, ast.Return)]
+    return Place(code.co_filename, returns[0] if len(returns) == 1 else code.co_firstlineno, code.co_name)
+
+
+def _own_nodes(function: ast.AST):
+    """The nodes of a function, without those of functions inside it."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield child
+            yield from _own_nodes(child)
+
+
+@contextmanager
+def returned_by(function) -> Iterator[None]:
+    """What is recorded or raised now comes from what a function returned."""
+    token = _RETURNED.set(place_of_return(function))
+    try:
+        yield
+    finally:
+        _RETURNED.reset(token)
 
 
 def trace_error(problem: str, remedy: str = "", place: Place | None = None, kind=TraceError) -> TraceError:

@@ -1,5 +1,7 @@
 """Models as scientists write them: traced, they are what plain NumPy computes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -416,6 +418,36 @@ def test_every_node_knows_its_line():
     assert {n.origin.file for n in nodes} == {__file__}
     assert [n.origin.line for n in nodes if n.op == "sin"] == [first + 1]
     assert [n.origin.line for n in nodes if n.op == "sqrt"] == [_helper.__code__.co_firstlineno + 1]
+
+
+def returns_late(t, u, p):
+    a = 2.0 * u[0]
+    b = a * u[1]
+    return [a, b]
+
+
+class Late:
+    def __call__(self, t, u, p):
+        return [u[0], u[1]]
+
+
+def late(k, t, u, p):
+    if k > 1:
+        return [u[0], k * u[1]]
+    return [u[0], u[1]]
+
+
+@pytest.mark.parametrize(
+    "model, line",
+    [
+        (returns_late, returns_late.__code__.co_firstlineno + 3),
+        (Late(), Late.__call__.__code__.co_firstlineno + 1),
+        (partial(late, 2.0), late.__code__.co_firstlineno),
+    ],
+)
+def test_what_is_returned_belongs_to_the_return(model, line):
+    stack = [n for n in trace(model, np.ones(2)).nodes if n.op == "stack"]
+    assert [(n.origin.file, n.origin.line) for n in stack] == [(__file__, line)]
 
 
 def test_tracing_is_deterministic():
