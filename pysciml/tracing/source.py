@@ -81,11 +81,12 @@ def calling_library() -> str:
     frame, own = sys._getframe(1), _MACHINERY[0]
     while frame is not None and frame.f_code.co_filename.startswith(own):
         frame = frame.f_back
-    if frame is None:
-        return ""
-    if isinstance(frame.f_locals.get("self"), np.vectorize):
-        return "vectorize"
-    return _library_of(frame.f_code.co_filename)
+    library = "" if frame is None else _library_of(frame.f_code.co_filename)
+    while frame is not None and _is_machinery(frame.f_code.co_filename):
+        if isinstance(frame.f_locals.get("self"), np.vectorize):
+            return "vectorize"
+        frame = frame.f_back
+    return library
 
 
 def is_sparse_product() -> bool:
