@@ -8,6 +8,7 @@ from importlib.metadata import version
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
 from .algorithms import CAPABILITIES
+from .fit import run_fit
 from .objective import DiffraxObjective
 from .precision import double_precision
 from .solve import solve_request
@@ -28,7 +29,8 @@ class DiffraxEngine(AbstractEngine):
             return DiffraxObjective(request)
 
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
-        raise NotImplementedError
+        with double_precision():
+            return replace(run_fit(request, report), versions=self.versions())
 
     def versions(self) -> dict[str, str]:
         return dict(_versions())

@@ -1,6 +1,7 @@
 """The compiled objective: a weighted sum of squares of a solution's distance to data, and its gradient."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...errors import ProblemError
+from ...errors import UnsupportedByEngine
 from ...ir.evaluate import evaluate_program
 from ...ir.program import Program
-from ...requests import ObjectiveRequest
+from ...requests import ObjectiveRequest, Stage
 from ..base import AbstractObjective, is_success
 from .algorithms import METHODS
 from .control import RESULTS, make_controller
@@ -112,14 +113,15 @@ def compile_objective(key: Key) -> tuple[Callable, Callable]:
 
 
 class DiffraxObjective(AbstractObjective):
-    """An objective of the embedded engine."""
+    """An objective of the embedded engine; with ``stage``, what is chosen by a probe is chosen on its stretch of data."""
 
-    def __init__(self, request: ObjectiveRequest):
-        self.algorithm, why_algorithm = choose_algorithm(request)
+    def __init__(self, request: ObjectiveRequest, x: np.ndarray | None = None, stage: Stage | None = None):
+        probe = _probe(request, request.x0 if x is None else x, stage)
+        self.algorithm, why_algorithm = probe.algorithm, probe.reason
         self.sensitivity, why_sensitivity = choose_sensitivity(request, self.algorithm)
         self.reason = "; ".join(filter(None, (why_algorithm, why_sensitivity)))
-        solve = request.solve
-        self.key = Key(solve.program, request.parametrization, self.algorithm, self.sensitivity, solve.max_steps)
+        most = most_steps(request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"])
+        self.key = Key(request.solve.program, request.parametrization, self.algorithm, self.sensitivity, most)
         self.data = make_data(request, self.algorithm)
         self._value, self._value_and_gradient = compile_objective(self.key)
 
@@ -128,26 +130,49 @@ class DiffraxObjective(AbstractObjective):
             return float(self._value(np.asarray(x, dtype=np.float64), self.data))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.evaluate(x, self.data)
+
+    def evaluate(self, x: np.ndarray, data: Data) -> tuple[float, np.ndarray]:
+        """Loss and gradient with other data of the same shapes; both NaN if either is not finite."""
         with double_precision():
-            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self.data)
+            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), data)
         value, gradient = float(value), np.array(gradient)
-        return value, gradient if np.isfinite(value) else np.full_like(gradient, np.nan)
+        if np.isfinite(value) and np.isfinite(gradient).all():
+            return value, gradient
+        return np.nan, np.full_like(gradient, np.nan)
 
 
-def choose_algorithm(request: ObjectiveRequest) -> tuple[str, str]:
-    """The one method that ``auto`` becomes, by a probe solve at the start, and why."""
-    solve = request.solve
-    if solve.algorithm != "auto":
-        return solve.algorithm, ""
-    u0, p = evaluate_program(request.parametrization, request.x0)
-    fields = {**vars(solve), "u0": u0, "p": p, "progress": False}
-    probe = solve_request(type(solve)(**fields))
-    failed = "" if is_success(probe.status[0]) else f" (the probe ended early: {probe.status[0].message})"
-    return probe.algorithm, probe.reason + failed
+def stage_data(data: Data, stage: Stage) -> Data:
+    """The data of a stage of a fit: solved to its horizon only, rows beyond it without weight."""
+    is_used = np.arange(len(data.saveat)) < stage.rows
+    horizon = np.float64(max(stage.horizon, np.nextafter(data.t0, np.inf)))
+    return data._replace(t1=horizon, weights=np.where(is_used[:, None], stage.factor * data.weights, 0.0))
+
+
+def most_steps(limit: int, probed: int) -> int:
+    """Steps that a differentiated solve may take: many more than at the start, in powers of two; then it has failed."""
+    return min(limit, max(4096, 1 << (16 * probed).bit_length()))
+
+
+def _probe(request, x, stage):
+    """A solve at ``x``, to see which method ``auto`` becomes and how many steps it takes."""
+    u0, p = evaluate_program(request.parametrization, x)
+    solve = replace(request.solve, u0=u0, p=p, progress=False)
+    if stage is not None and stage.horizon > solve.t_span[0]:
+        solve = replace(solve, t_span=(solve.t_span[0], stage.horizon), saveat=solve.saveat[: stage.rows])
+    probe = solve_request(solve)
+    if probe.reason and not is_success(probe.status[0]):
+        return replace(probe, reason=f"{probe.reason} (the probe ended early: {probe.status[0].message})")
+    return probe
 
 
 def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, str]:
     """What ``auto`` becomes, and why."""
+    if request.sensitivity == "backsolve" and METHODS[algorithm].is_stiff:
+        raise UnsupportedByEngine(
+            f"sensitivity 'backsolve' runs the solution backwards, which is unstable for a problem that needs {algorithm}; "
+            "use 'checkpointed' or 'forward'"
+        )
     if request.sensitivity != "auto":
         return request.sensitivity, ""
     return "checkpointed", "auto: checkpointed"
@@ -156,8 +181,6 @@ def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, 
 def make_data(request: ObjectiveRequest, algorithm: str) -> Data:
     """The request's numbers as the compiled functions take them."""
     solve = request.solve
-    if solve.dt is None and not METHODS[algorithm].is_adaptive:
-        raise ProblemError(f"algorithm {algorithm!r} has no step size control: give its step as dt=")
     t0, t1 = map(np.float64, solve.t_span)
     return Data(
         t0=t0,

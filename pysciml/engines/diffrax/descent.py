@@ -1,0 +1,127 @@
+"""Descent by Adam and by L-BFGS, one value and gradient at a time.
+
+Both ask one compiled function for everything, so that a fit compiles its gradient once (optax's L-BFGS would inline it
+twice more into its line search), can be interrupted between any two solves, and treats a failed solve as a rejected step.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+MEMORY = 10  # pairs that L-BFGS remembers
+TRIALS = 20  # of a line search
+DECREASE, CURVATURE = 1e-4, 0.9  # strong Wolfe conditions (Nocedal & Wright 2006, doi:10.1007/978-0-387-40065-5)
+
+
+class Point(NamedTuple):
+    """Where a descent stands: ``value`` is NaN where the solve failed."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.value))
+
+
+Evaluate = Callable[[np.ndarray], Point]
+
+
+def adam(evaluate: Evaluate, start: Point, learning_rate: float) -> Iterator[Point]:
+    """The points that Adam visits after ``start``; from a failed one back to the best with half the learning rate."""
+    transform = optax.scale_by_adam()
+    update = jax.jit(transform.update)
+    best, here, state = start, start, transform.init(start.x)
+    while True:
+        direction, state = update(here.gradient, state)
+        here = evaluate(here.x - learning_rate * np.asarray(direction))
+        yield here
+        if not here.is_finite:
+            here, state, learning_rate = best, transform.init(best.x), learning_rate / 2
+        elif here.value < best.value:
+            best = here
+
+
+def lbfgs(evaluate: Evaluate, start: Point) -> Iterator[Point]:
+    """The points that L-BFGS accepts after ``start``; it ends where no lower value is found."""
+    here, pairs = start, deque(maxlen=MEMORY)
+    while True:
+        direction = _direction(here.gradient, pairs)
+        if not direction @ here.gradient < 0:
+            pairs.clear()
+            direction = -here.gradient
+        first = 1.0 if pairs else min(1.0, 1.0 / max(np.abs(here.gradient).sum(), 1e-300))
+        new = line_search(evaluate, here, direction, first)
+        if new is None:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        step, change = new.x - here.x, new.gradient - here.gradient
+        if step @ change > 1e-12 * np.linalg.norm(step) * np.linalg.norm(change):
+            pairs.append((step, change))
+        here = new
+        yield here
+
+
+def _direction(gradient, pairs):
+    """Minus the gradient times the inverse Hessian that the pairs tell of (Liu & Nocedal 1989)."""
+    q, weights = -gradient, []
+    for step, change in reversed(pairs):
+        weights.append(step @ q / (step @ change))
+        q = q - weights[-1] * change
+    if pairs:
+        step, change = pairs[-1]
+        q = q * (step @ change / (change @ change))
+    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
+        q = q + step * (weight - change @ q / (step @ change))
+    return q
+
+
+def line_search(evaluate: Evaluate, here: Point, direction: np.ndarray, first: float) -> Point | None:
+    """A point on a line by the strong Wolfe conditions, or the lowest point found; None if none is lower.
+
+    A bracket shrinks by cubic interpolation, or by halving where a solve failed.
+    """
+    slope = float(direction @ here.gradient)
+    low, high = (0.0, here, slope), None
+    best, step = None, first
+    for _ in range(TRIALS):
+        point = evaluate(here.x + step * direction)
+        if point.is_finite and point.value < (here if best is None else best).value:
+            best = point
+        new_slope = float(direction @ point.gradient)
+        is_too_high = not point.value <= here.value + DECREASE * step * slope
+        if is_too_high or point.value >= low[1].value and low[0] > 0:
+            high = (step, point, new_slope)
+        elif abs(new_slope) <= -CURVATURE * slope:
+            return point
+        else:
+            if new_slope * ((high[0] if high else np.inf) - low[0]) >= 0:
+                high = low
+            low = (step, point, new_slope)
+        step = 2 * step if high is None else _between(low, high)
+        if high is not None and abs(high[0] - low[0]) <= 1e-12 * max(abs(step), 1e-300):
+            break
+    return best
+
+
+def _between(low, high):
+    """The minimum of the cubic through both ends of a bracket, kept off the ends; the middle where that fails."""
+    (a, point_a, slope_a), (b, point_b, slope_b) = low, high
+    middle, margin = 0.5 * (a + b), 0.1 * abs(b - a)
+    if not point_b.is_finite:
+        return a + 0.25 * (b - a)
+    d1 = slope_a + slope_b - 3 * (point_a.value - point_b.value) / (a - b)
+    square = d1 * d1 - slope_a * slope_b
+    if not square >= 0:
+        return middle
+    d2 = np.copysign(np.sqrt(square), b - a)
+    denominator = slope_b - slope_a + 2 * d2
+    step = b - (b - a) * (slope_b + d2 - d1) / denominator if denominator else middle
+    return float(np.clip(step, min(a, b) + margin, max(a, b) - margin)) if np.isfinite(step) else middle
