@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import CenteredNorm
 
 import pysciml as ps
 
@@ -44,7 +45,7 @@ for state in ("hare", "lynx"):
     print(f"{state}: root mean square error {float(error):.2f} standard deviations, 1900-1915")
 
 # The fitted network is an ordinary function of NumPy arrays: what did it learn of how hares and lynxes meet?
-hare, lynx = np.meshgrid(np.linspace(5, 80, 60), np.linspace(4, 60, 60))
+hare, lynx = np.meshgrid(np.linspace(5, 85, 60), np.linspace(0, 70, 60))
 eaten = result.p.net(np.stack([hare, lynx], axis=-1))[..., 0]
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
@@ -53,9 +54,9 @@ for state, color in (("hare", "tab:blue"), ("lynx", "tab:orange")):
     fine[state].plot(ax=left, color=color, label=state)
     left.plot(data.time, data[state], "o", color=color)
 left.axvspan(1915, 1920, color="0.9", label="not seen by the fit")
-left.set(title="Data and fit", ylabel="pelts [thousand]")
-left.legend()
-filled = right.contourf(hare, lynx, eaten, levels=20, cmap="RdBu")
+left.set(title="Data and fit", ylabel="pelts [thousand]", ylim=(0, 95), xticks=range(1900, 1921, 5))
+left.legend(loc="upper center", ncols=3)
+filled = right.contourf(hare, lynx, eaten, levels=20, cmap="RdBu", norm=CenteredNorm())
 right.plot(fine.hare, fine.lynx, color="black", linewidth=1)
 right.set(title="Learnt change of hares when they meet lynxes", xlabel="hare [thousand]", ylabel="lynx [thousand]")
 figure.colorbar(filled, ax=right, label="thousand / year")
