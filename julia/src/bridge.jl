@@ -74,7 +74,7 @@ end
 
 chosen_words(objective) = (objective.word, objective.sensitivity)
 
-value(objective::Objective, x) = objective_value(objective, floats(x))
+value_only(objective::Objective, x) = objective_value(objective, floats(x))
 
 value_and_gradient(objective::Objective, x) = objective_gradient(objective, floats(x))
 

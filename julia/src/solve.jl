@@ -44,9 +44,10 @@ end
 function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
     fill!(MEMBERS_USED, false)
     span = problem.tspan[2] - problem.tspan[1]
+    step = options.dt > 0 ? (dt = options.dt,) : NamedTuple()
     return solve(
         problem, algorithm;
-        reltol = options.rtol, abstol = options.atol, dt = options.dt, maxiters = options.max_steps,
+        step..., reltol = options.rtol, abstol = options.atol, maxiters = options.max_steps,
         dtmax = options.dtmax > 0 ? options.dtmax : span, tstops = options.tstops, saveat, dense,
         save_everystep = everystep, internalnorm = nan_norm, callback = WATCH, verbose = false,
     )

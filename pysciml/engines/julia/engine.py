@@ -151,7 +151,7 @@ class JuliaObjective(AbstractObjective):
         self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
 
     def value(self, x: np.ndarray) -> float:
-        return self._bridge.call("value", self.handle, _floats(x))
+        return self._bridge.call("value_only", self.handle, _floats(x))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self._bridge.call("value_and_gradient", self.handle, _floats(x))
