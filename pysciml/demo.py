@@ -40,7 +40,9 @@ def make_problems(data: xr.Dataset, seed: int = 0) -> dict[str, ODEProblem]:
     net = MLP(2, 2, width=16, depth=2, seed=seed)
     return {
         "universal": ODEProblem(universal, u0, span, rates | {"net": net}, units=UNITS, name="universal"),
-        "classical": ODEProblem(classical, u0, span, rates | {"kill": 0.03, "grow": 0.02}, units=UNITS, name="classical"),
+        "classical": ODEProblem(
+            classical, u0, span, rates | {"kill": 0.03, "grow": 0.02}, units=UNITS, name="classical"
+        ),
     }
 
 
@@ -61,7 +63,10 @@ def error_table(data: xr.Dataset, predictions: dict[str, xr.Dataset]) -> xr.Data
     for state in ("hare", "lynx"):
         scale = float(data[state].where(years["trained"], drop=True).std())
         rows = [
-            [float(np.sqrt(((p[state] - data[state]) ** 2).where(when, drop=True).mean())) / scale for when in years.values()]
+            [
+                float(np.sqrt(((p[state] - data[state]) ** 2).where(when, drop=True).mean())) / scale
+                for when in years.values()
+            ]
             for p in predictions.values()
         ]
         table[state] = (("model", "period"), np.array(rows))
@@ -89,7 +94,9 @@ def save_picture(data: xr.Dataset, results: dict[str, FitResult], path: pathlib.
     figure.savefig(path, dpi=120)
 
 
-def run_demo(engine: str = "auto", seed: int = 0, folder: str | pathlib.Path = ".", progress: bool = True) -> xr.Dataset:
+def run_demo(
+    engine: str = "auto", seed: int = 0, folder: str | pathlib.Path = ".", progress: bool = True
+) -> xr.Dataset:
     """Fit both models, save ``hare_lynx.nc`` and ``hare_lynx.png`` in a folder, print and return the table of errors.
 
     Parameters
@@ -116,7 +123,7 @@ def run_demo(engine: str = "auto", seed: int = 0, folder: str | pathlib.Path = "
     predictions = {name: result.predict(data.time.values) for name, result in results.items()}
     table = error_table(data, predictions)
     print_table(table)
-    series = [data[["hare", "lynx"]]] + [p[["hare", "lynx"]].drop_vars(set(p.coords) - {"time"}) for p in predictions.values()]
+    series = [ds[["hare", "lynx"]].reset_coords(drop=True) for ds in (data, *predictions.values())]
     together = xr.concat(series, xr.Variable("source", ["observed", *predictions]), combine_attrs="drop_conflicts")
     together.to_netcdf(folder / "hare_lynx.nc", engine="h5netcdf")
     save_picture(data, results, folder / "hare_lynx.png")

@@ -69,11 +69,12 @@ class MLP:
     Notes
     -----
     Weights are Glorot-normal (variance ``2 / (in + out)``), the last layer times 0.1, biases zero. In the flat vector
-    each layer is its weight ``(out, in)`` column-major, then its bias: the memory of a Lux ``Chain`` of ``Dense`` layers.
+    each layer is its weight ``(out, in)`` column-major, then its bias: the memory of a Lux ``Chain`` of ``Dense``.
 
     References
     ----------
-    Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, AISTATS 9, 249-256.
+    Glorot, Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, AISTATS 9,
+    249-256.
 
     Examples
     --------
@@ -104,8 +105,12 @@ class MLP:
         seed: int = 0,
     ):
         for label, value, least in (
-            ("in_size", in_size, 1), ("out_size", out_size, 1), ("width", width, 1), ("depth", depth, 0), ("seed", seed, 0),
-        ):  # fmt: skip
+            ("in_size", in_size, 1),
+            ("out_size", out_size, 1),
+            ("width", width, 1),
+            ("depth", depth, 0),
+            ("seed", seed, 0),
+        ):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ProblemError(f"MLP: {label} must be an integer of at least {least}, got {value!r}")
         for label, word in (("activation", activation), ("final_activation", final_activation)):

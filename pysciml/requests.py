@@ -10,7 +10,7 @@ from .ir.program import Program
 
 
 class Capability(NamedTuple):
-    """Something an engine can do: ``kind`` is problem, algorithm, sensitivity, optimizer or feature; ``word`` its name."""
+    """Something an engine can do: ``kind`` is problem, algorithm, sensitivity or optimizer; ``word`` its name."""
 
     kind: str
     word: str
@@ -51,7 +51,7 @@ class ObjectiveRequest:
     ``solve.saveat`` holds the data's times. ``parametrization`` has the input ``x (k,)`` and the outputs
     ``u0 (state,)`` and ``p (parameter,)``; everything that isn't trained is a constant in it. The value is
     ``sum(weights * (u - values)**2)`` over ``(time, state)``; ``weights`` is zero where there is no datum, and
-    ``values`` is finite everywhere (zero where there is none). Every loss word of a sum of squares is a choice of weights.
+    ``values`` is finite everywhere (zero where there is none). Each loss word is a choice of weights.
     """
 
     solve: SolveRequest

@@ -137,7 +137,8 @@ def fit(
         "versions": raw.versions,
     }
     history = _history(raw, problem)
-    return FitResult(fitted, data, history, float(raw.value), raw.status, raw.message, settings)
+    message = raw.message or raw.status.message
+    return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings)
 
 
 def check_seed(seed) -> int:

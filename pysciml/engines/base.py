@@ -98,7 +98,7 @@ class RawFit:
 
 
 class AbstractObjective(ABC):
-    """A compiled objective: nothing is rebuilt between calls. A failed solve gives the value NaN and a gradient of NaN."""
+    """A compiled objective: nothing is rebuilt between calls. A failed solve gives NaN, as value and gradient."""
 
     algorithm: str
     sensitivity: str
@@ -155,5 +155,6 @@ def check_capabilities(
         words = sorted(c.word for c in engine.capabilities if c.kind == need.kind)
         where = f"engine={known[0]!r} does" if known else "no other engine does either"
         raise UnsupportedByEngine(
-            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}. It has: {', '.join(words)}."
+            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}. "
+            f"It has: {', '.join(words)}."
         )

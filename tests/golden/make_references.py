@@ -1,8 +1,8 @@
 """Make references.json: ``python tests/golden/make_references.py``. Needs SciPy; takes about a minute.
 
 Each trajectory is computed by two independent solvers of SciPy at tight tolerances (DOP853 and Radau, or Radau and
-LSODA where it is stiff); the file keeps the first and by how much they differ, in units of the tolerance rtol = 1e-6 and the
-case's atol. A case in which that is more than 0.05 is refused.
+LSODA where it is stiff); the file keeps the first and by how much they differ, in units of the tolerance
+(rtol = 1e-6 and the case's atol). A case in which that is more than 0.05 is refused.
 """
 
 import json

@@ -145,7 +145,7 @@ CASES: dict[str, Case] = {
              np.array([100.0, 400.0, 700.0, 1000.0, 1300.0, 1500.0, 1800.0, 2000.0]), stiff=True, source=HAIRER),
         Case("robertson", robertson, {"a": 1.0, "b": 0.0, "c": 0.0}, (0, 1e5), {"k1": 0.04, "k2": 3e7, "k3": 1e4},
              10.0 ** np.arange(-5, 6), stiff=True, atol=1e-10,
-             source="Robertson (1966), The solution of a set of reaction rate equations, in: Walsh, Numerical analysis"),
+             source="Robertson (1966), The solution of a set of reaction rate equations, in: Numerical analysis"),
         Case("hires", hires, np.array([1.0, 0, 0, 0, 0, 0, 0, 0.0057]), (0, 321.8122), HIRES_RATES,
              np.append(np.arange(20.0, 321.0, 50.0), 321.8122), stiff=True, source=TESTSET),
         Case("heat", heat, _heat_start(), (0, 1), {"conductivity": 0.1}, np.linspace(0, 1, 11), stiff=True,
