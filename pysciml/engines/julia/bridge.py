@@ -149,7 +149,7 @@ class Bridge:
         self._flag.value = 0
         try:
             given = [self._kept[a.key] if isinstance(a, Handle) else a for a in arguments]
-            result = self._plain(getattr(self._julia, name).jl_call_nogil(*given))
+            result = self._plain(getattr(self._julia, name)._jl_call_nogil(*given))
         except self._error as error:
             text = str(error)
             failure = PySciMLError(f"Julia failed in {name}: {text.strip().splitlines()[0]}")
