@@ -4,7 +4,7 @@ import numpy as np
 
 from .calls import REFUSED, implements
 from .indexing import take_along
-from .lifting import is_bool, lift, make_value, record, to_bool, to_float, unify
+from .lifting import is_bool, lift, make_value, node_of, record, to_bool, to_float, unify
 from .recorder import active_recorder
 from .shaping import (
     atleast_1d,
@@ -54,7 +54,7 @@ def _select(condlist, choicelist, default=0.0):
     result = lift(default)
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         result = choose(condition, choice, result)
-    return result
+    return make_value(result._node, result._layout, is_cell=True, sure=result._sure)
 
 
 @implements(np.piecewise)
@@ -65,7 +65,7 @@ def _piecewise(x, condlist, funclist, *args, **kw):
     result = values.pop() if len(values) > len(conditions) else 0.0
     for condition, value in zip(conditions, values, strict=True):  # the last condition that holds wins
         result = choose(condition, value, result)
-    return result
+    return make_value(node_of(result), is_cell=True)
 
 
 @implements(np.linspace)

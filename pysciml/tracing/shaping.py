@@ -38,11 +38,11 @@ def copy_value(value: Traced, layout=None) -> Traced:
     return make_value(value._node, layout, is_cell=is_cell, sure=value._sure)
 
 
-def reshape_view(value: Traced, shape) -> Traced:
-    """C-order reshape: a view if the real array allows it, as NumPy decides."""
+def reshape_view(value: Traced, shape, function=np.reshape) -> Traced:
+    """C-order reshape: a view if the real array allows it, as NumPy's ``reshape`` or ``ravel`` decides."""
     recorder, old = value._recorder, value.shape
     shape = _complete(shape, value.size, old)
-    layout = np.reshape(value._layout, shape)
+    layout = np.ravel(value._layout) if function is np.ravel else np.reshape(value._layout, shape)
     is_view = np.may_share_memory(layout, value._layout) or value.size == 0
     is_number = isinstance(value, TracedScalar) and not isinstance(value, TracedCell)
     if not is_c_ordered(value) and not value._sure:
@@ -127,7 +127,9 @@ def reshape(a, shape=None, order="C", *, newshape=None, copy=None):
 @implements(np.ravel)
 def ravel(a, order="C"):
     """``np.ravel``."""
-    return reshape(a, -1, order)
+    value = lift(a)
+    value = transpose(value) if _check_order(order, value) else value
+    return reshape_view(value, -1, np.ravel)  # a view only of contiguous memory, where reshape also makes strided ones
 
 
 @implements(np.transpose, "permute_dims")
@@ -297,9 +299,9 @@ def _size(a, axis=None):
 
 @implements(np.copy)
 def copy(a, order="K", subok=False):
-    """``np.copy``, and the method with ``order="C"``."""
+    """``np.copy``: of a number a 0-d array."""
     value = lift(a)
-    return copy_value(value, np.copy(value._layout, order=order))
+    return make_value(value._node, np.copy(value._layout, order=order), is_cell=True, sure=value._sure)
 
 
 @implements_method("copy")

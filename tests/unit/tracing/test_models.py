@@ -276,6 +276,16 @@ def transposed_writes(t, u, p):
     return du
 
 
+def strided_ravel(t, u, p):
+    z = u.T * 2.0
+    flat, reshaped = np.ravel(z[-1:]), z[-1:].reshape(-1)  # the first is a copy, the second a view
+    z[-1] = 0.0
+    number = np.copy(u[0, 0])
+    same = number
+    number += 1.0
+    return u + flat.sum() + reshaped.sum() + same
+
+
 def einsum_2d(t, u, p):
     return np.einsum("ij,ik->kj", u, np.tanh(u @ u.T)) + np.einsum("ij->", u)
 
@@ -348,7 +358,7 @@ MODELS = [
         )
     ),
     (gray_scott, {"a": PLANE, "b": PLANE**2}),
-    *((m, PLANE) for m in (heat_2d, transposed_writes, einsum_2d, identity)),
+    *((m, PLANE) for m in (heat_2d, transposed_writes, strided_ravel, einsum_2d, identity)),
     (n_body, {"r": RNG.normal(size=(4, 3)), "v": RNG.normal(size=(4, 3))}),
     *((m, 0.8) for m in (scalar_model, scalar_in_place, scalar_zeros_like, identity)),
     *((m, {"m": PLANE[:3, :2], "s": 0.4, "x": np.array([0.1, 0.2])}) for m in (records_with_arrays, listed_values)),
