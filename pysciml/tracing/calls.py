@@ -11,6 +11,10 @@ from .source import trace_error
 from .tracer import CALL, FUNCTIONS, METHODS, UFUNCS, Traced
 
 _STRUCTURAL: set[Callable] = set()  # functions whose result's memory order NumPy tells from bool arrays alone
+_STATIC = set(  # arguments that decide shapes or which elements are taken
+    "axis axes axis1 axis2 shift repeats reps indices indices_or_sections obj pad_width n k num decimals ord offset "
+    "shape newshape ddof correction edge_order period mode order source destination dtype".split()
+)
 REFUSED: dict[str, str] = {}  # name of a function that can't be traced -> what to write instead
 
 
@@ -61,9 +65,15 @@ def call_function(function: Callable, args: tuple, kwargs: dict):
     kwargs = _check_options(name, dict(kwargs))
     out = kwargs.pop("out", None)
     try:
-        _signature(implementation).bind(*args, **kwargs)
+        given = _signature(implementation).bind(*args, **kwargs).arguments
     except TypeError as error:
         raise trace_error(f"{name}: {error} in the form that can be traced", "Leave this argument out.") from None
+    for word in _STATIC & given.keys():
+        if _traced_in(given[word]):
+            raise trace_error(
+                f"{name}: {word} can't depend on a traced value",
+                "Use a plain int or array that the function closes over.",
+            )
     result = implementation(*args, **kwargs)
     _fix_layout(function, result, args, kwargs)
     return result if out is None else _store(out, result, name)

@@ -12,6 +12,7 @@ from .shaping import (
     atleast_3d,
     broadcast_to,
     expand_dims,
+    flip,
     moveaxis,
     normalize_axis,
     ravel,
@@ -220,7 +221,11 @@ def _delete(arr, obj, axis=None):
 
 @implements(np.rot90)
 def _rot90(m, k=1, axes=(0, 1)):
-    return gather(lift(m), lambda positions: np.rot90(positions, k, axes))
+    value = lift(m)
+    axes = tuple(normalize_axis(one, value.ndim) for one in axes)
+    if k % 4 in (2, 3):
+        value = flip(value, axes if k % 4 == 2 else axes[0])
+    return value.swapaxes(*axes) if k % 2 and k % 4 == 3 else flip(value.swapaxes(*axes), axes[0]) if k % 2 else value
 
 
 @implements(np.roll, structural=True)

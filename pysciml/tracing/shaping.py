@@ -179,6 +179,13 @@ def _moved(ndim, source, destination):
     return tuple(order)
 
 
+@implements(np.rollaxis)
+def _rollaxis(a, axis, start=0):
+    value = lift(a)
+    axis, start = normalize_axis(axis, value.ndim), start + value.ndim if start < 0 else start
+    return moveaxis(value, axis, start - 1 if axis < start else start)
+
+
 @implements(np.squeeze)
 def squeeze(a, axis=None):
     """``np.squeeze``."""

@@ -132,7 +132,7 @@ def _pad(array, pad_width, mode="constant", *, constant_values=0.0, reflect_type
             value = _pad_constant(value, axis, (before, after), fills[axis])
         else:
             value = take_along(value, np.pad(np.arange(value.shape[axis]), (before, after), mode), axis)
-    return make_value(value._node)
+    return make_value(value._node, is_cell=True)
 
 
 def _fill_pairs(fill, ndim):

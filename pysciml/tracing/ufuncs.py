@@ -315,10 +315,11 @@ def _sinc(x):
 
 @implements(np.nan_to_num)
 def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
-    x, largest = to_float(x), np.finfo(float).max
-    bounded = choose(elementwise("equal", x, np.inf), largest if posinf is None else posinf, x)
-    bounded = choose(elementwise("equal", x, -np.inf), -largest if neginf is None else neginf, bounded)
-    return choose(elementwise("isnan", x), nan, bounded)
+    old, largest = to_float(x), np.finfo(float).max
+    new = choose(elementwise("equal", old, np.inf), largest if posinf is None else posinf, old)
+    new = choose(elementwise("equal", old, -np.inf), -largest if neginf is None else neginf, new)
+    new = choose(elementwise("isnan", old), nan, new)
+    return new if copy or not isinstance(x, Traced) else x._update(new)
 
 
 @implements(np.real, np.real_if_close)

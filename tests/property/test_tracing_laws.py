@@ -59,12 +59,17 @@ VIEWS = [
     "{a}.T", "{a}.reshape(-1)", "np.ravel({a})", "np.squeeze({a})", "np.expand_dims({a}, 0)", "np.flip({a})",
     "{a}.reshape({a}.shape[::-1])", "np.atleast_2d({a})", "{a}.swapaxes(0, -1)", "np.moveaxis({a}, 0, -1)",
     "np.split({a}, 1)[0]", "np.broadcast_to({a}, (2,) + {a}.shape)", "{a}.reshape(-1, order='F')",
+    "np.rot90({a})", "np.rot90({a}, 2)", "np.diagonal({a})", "np.einsum('ij->ji', {a})", "np.rollaxis({a}, -1)",
+    "np.array_split({a}, 2, axis=-1)[0]", "np.hsplit({a}, 1)[0]", "np.atleast_3d({a})", "np.real({a})",
 ]  # fmt: skip
 COPIES = [
     "{a}.copy()", "np.copy({a})", "{a} * 2.0", "-{a}", "{a} + {a}", "np.zeros_like({a})", "np.full_like({a}, 3.0)",
     "np.where({a} > 0, {a}, 1.0)", "np.roll({a}, 1)", "np.concatenate([{a}, {a}])", "np.stack([{a}, {a}], axis=-1)",
     "np.sum({a}, axis=0)", "np.sum({a})", "{a}.flatten()", "np.repeat({a}, 2)", "np.maximum({a}, 0.5)",
     "np.cumsum({a})", "np.sum({a}, axis=0, keepdims=True)", "{a}.take([0])", "np.tile({a}, 2)", "np.clip({a}, -1, 1)",
+    "np.mean({a}, axis=-1)", "np.diff({a}, axis=0)", "np.pad({a}, 1, mode='edge')", "{a} @ {a}.T",
+    "np.dstack([{a}, {a}])", "np.column_stack([{a}, {a}])", "np.nan_to_num({a}, copy=False)",
+    "np.delete({a}, 0, axis=0)", "np.round({a}, 1)",
 ]  # fmt: skip
 KINDS = "view index copy alias unpack set set in_place in_place item_in_place out".split()
 VALUES = ["t", "u.a", "1.5", "u.v.sum()", "p.k * 2"]

@@ -622,6 +622,18 @@ def inverse_of_objects(t, u, p):
     return np.linalg.inv(np.array([[u[0], 1.0], [0.0, u[1]]]))[0, 0] * u
 
 
+def traced_shift(t, u, p):
+    return np.roll(u, t)
+
+
+def traced_width(t, u, p):
+    return np.pad(u, t)
+
+
+def traced_repeats(t, u, p):
+    return u.repeat(t)
+
+
 def reshape_wrong(t, u, p):
     return u.reshape(4, 2)
 
@@ -776,6 +788,9 @@ ROWS = [
     (old_matrix, ["matrix", "@"], None),
     (masked_array, ["MaskedArray", ".filled"], None),
     (inverse_of_objects, ["np.stack"], None),
+    (traced_shift, ["np.roll", "shift", "plain int"], None),
+    (traced_width, ["np.pad", "pad_width"], None),
+    (traced_repeats, ["np.repeat", "repeats"], None),
     (reshape_wrong, ["(6,)", "(4, 2)"], None),
     (bad_axis, ["axis 1"], None),
     (concatenate_numbers, ["np.concatenate", "np.stack"], None),
