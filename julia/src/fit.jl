@@ -106,7 +106,7 @@ function run_lbfgs!(fit, stage, x, steps, search)
     end
     options = Optim.Options(; iterations = steps, callback, g_abstol = 1.0e-10, show_warnings = false)
     try
-        Optim.optimize(Optim.only_fg!(fg!), x, Optim.LBFGS(linesearch = search), options)
+        Optim.optimize(Optim.NLSolversBase.only_fg!(fg!), x, Optim.LBFGS(linesearch = search), options)
     catch error
         error isa Union{AssertionError, ErrorException, LineSearches.LineSearchException} || rethrow()
     end
