@@ -1,9 +1,9 @@
 """Diagonally implicit Runge-Kutta steps for stiff problems, as a diffrax solver.
 
-The tableaus are diffrax's; the stages are solved otherwise. Newton's iteration runs on the increments ``dt * f`` and stops
-by the tolerances of the solution itself (diffrax's own works on slopes, and rejects half the steps of a stiff problem for
-want of convergence); one matrix serves a whole step; the error estimate is filtered by it, as Hosea & Shampine (1996),
-doi:10.1016/0168-9274(95)00115-8, advise. Derivatives are those of the stage equations themselves.
+The tableaus are diffrax's; the stages are solved otherwise. Newton's iteration runs on the increments ``dt * f`` and
+stops by the tolerances of the solution itself (diffrax's own works on slopes, and rejects half the steps of a stiff
+problem for want of convergence), and one matrix serves a whole step: Hairer & Wanner (1996), Solving Ordinary
+Differential Equations II, section IV.8, doi:10.1007/978-3-642-05221-7. Derivatives are those of the stage equations.
 """
 
 from typing import ClassVar, NamedTuple
@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+
+from .partials import zero_product
 
 RESULTS = diffrax.RESULTS
 LARGE_MATRIX = 256
@@ -110,7 +112,7 @@ def _inverse_matrix(increment, y, diagonal):
 
 
 def invert(matrix):
-    """The inverse of a square matrix: Gauss-Jordan elimination with row pivots in compiled code, LAPACK where it is large.
+    """The inverse of a square matrix: Gauss-Jordan elimination with row pivots, or LAPACK where it is large.
 
     For small matrices LAPACK's threads cost more than they bring, most of all on a busy machine.
     """
@@ -159,6 +161,7 @@ def _solve_stage(residual, guess, inverse, weight):
 
     def solve(residual, guess):
         value, _, _, _, did_converge = jax.lax.while_loop(_goes_on, iterate, (guess, jnp.inf, 0, False, False))
+        value = jnp.where(did_converge, value, guess)  # derivatives of a step to be rejected are taken somewhere sane
         return value, did_converge.astype(value.dtype)  # JAX asks for a tangent of it
 
     def iterate(state):
@@ -172,7 +175,8 @@ def _solve_stage(residual, guess, inverse, weight):
         return value + change, new_size, count + 1, diverged, converged
 
     def solve_tangent(linear, y):
-        return invert(jax.jacfwd(linear)(jnp.zeros_like(y))) @ y
+        inverse = invert(jax.jacfwd(linear)(jnp.zeros_like(y)))
+        return jnp.sum(zero_product(inverse, jnp.broadcast_to(y, inverse.shape)), axis=1)
 
     return jax.lax.custom_root(residual, guess, solve, solve_tangent, has_aux=True)
 

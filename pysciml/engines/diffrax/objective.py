@@ -22,7 +22,8 @@ from .methods import make_solver
 from .precision import double_precision
 from .solve import pad_stops, solve_request
 
-MOST_KEPT = 2**25  # numbers that the checkpoints of a reversed solve may take
+MOST_STORED = 2**22  # numbers in the steps of a reversed solve; where they would be more, some are computed again
+FEW = 12  # elements of x up to which a tangent for each costs less than a reversed solve, and half its compilation
 
 
 class Data(NamedTuple):
@@ -87,8 +88,10 @@ def _make_adjoint(key):
     if key.sensitivity == "backsolve":
         return diffrax.BacksolveAdjoint()
     size = max(key.program.inputs[1].shape[0], 1)
-    default = int(np.sqrt(2.0 * key.max_steps))
-    return diffrax.RecursiveCheckpointAdjoint(checkpoints=max(8, min(default, MOST_KEPT // size)))
+    if key.max_steps * size <= MOST_STORED:
+        return diffrax.RecursiveCheckpointAdjoint(checkpoints=key.max_steps)  # every step kept, nothing computed twice
+    kept = min(int(np.sqrt(2.0 * key.max_steps)), 4 * MOST_STORED // size)
+    return diffrax.RecursiveCheckpointAdjoint(checkpoints=max(8, kept))
 
 
 def make_gradient(key: Key) -> Callable:
@@ -151,7 +154,7 @@ def stage_data(data: Data, stage: Stage) -> Data:
 
 def most_steps(limit: int, probed: int) -> int:
     """Steps that a differentiated solve may take: many more than at the start, in powers of two; then it has failed."""
-    return min(limit, max(4096, 1 << (16 * probed).bit_length()))
+    return min(limit, max(2048, 1 << (16 * probed).bit_length()))
 
 
 def _probe(request, x, stage):
@@ -175,7 +178,10 @@ def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, 
         )
     if request.sensitivity != "auto":
         return request.sensitivity, ""
-    return "checkpointed", "auto: checkpointed"
+    size = request.x0.size
+    if size <= FEW:
+        return "forward", f"sensitivity forward, since x has {size} elements ({FEW} at most)"
+    return "checkpointed", f"sensitivity checkpointed, since x has {size} elements (more than {FEW})"
 
 
 def make_data(request: ObjectiveRequest, algorithm: str) -> Data:

@@ -79,6 +79,11 @@ def _mod(a, b):
     return jnp.where(remainder == 0, jnp.copysign(remainder, b), remainder)
 
 
+def _guarded(log):
+    """A logarithm that is NaN below 0 in compiled code too: XLA turns log(a**b) into b * log(abs(a))."""
+    return lambda x: jnp.where(x >= 0, log(x), jnp.nan)
+
+
 def _over(a, b):
     """``a / b``, and 0 where b is 0."""
     return jnp.where(b == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
@@ -101,10 +106,10 @@ ELEMENTWISE: dict[str, Callable] = {
     "abs": differentiable(jnp.abs, lambda y, x: jnp.sign(x)),
     "exp": differentiable(jnp.exp, lambda y, x: y),
     "expm1": differentiable(jnp.expm1, lambda y, x: y + 1),
-    "log": differentiable(jnp.log, lambda y, x: 1 / x),
+    "log": differentiable(_guarded(jnp.log), lambda y, x: 1 / x),
     "log1p": differentiable(jnp.log1p, lambda y, x: 1 / (1 + x)),
-    "log2": differentiable(jnp.log2, lambda y, x: 1 / (x * log(2))),
-    "log10": differentiable(jnp.log10, lambda y, x: 1 / (x * log(10))),
+    "log2": differentiable(_guarded(jnp.log2), lambda y, x: 1 / (x * log(2))),
+    "log10": differentiable(_guarded(jnp.log10), lambda y, x: 1 / (x * log(10))),
     "sqrt": differentiable(jnp.sqrt, lambda y, x: 0.5 / y),
     "cbrt": differentiable(jnp.cbrt, lambda y, x: 1 / (3 * y * y)),
     "sin": differentiable(jnp.sin, lambda y, x: jnp.cos(x)),

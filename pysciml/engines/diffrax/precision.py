@@ -1,4 +1,4 @@
-"""Where this engine's JAX code runs: in 64 bits and on the CPU, as a context that leaves the caller's settings alone."""
+"""Where this engine's JAX code runs: in 64 bits, on the CPU; a context, so that the caller's settings stay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
