@@ -8,8 +8,8 @@ import optimistix
 from .algorithms import Method
 
 RESULTS = diffrax.RESULTS
-# Methods of higher order than the cubic between their steps: there, not at the steps, the error is largest (Robertson at
-# 1e-6: 55 tolerances against 2.5), so their steps are held to a fifth of the tolerances.
+# Methods of higher order than the cubic between their steps: there, not at the steps, the error is largest (Robertson
+# at 1e-6: 55 tolerances against 2.5), so their steps are held to a fifth of the tolerances.
 CUBIC_BETWEEN = ("Kvaerno5", "KenCarp4", "KenCarp5")
 SMALLEST = 1e-290  # steps below it underflow at t = 0
 

@@ -1,7 +1,7 @@
 """Descent by Adam and by L-BFGS, one value and gradient at a time.
 
-Both ask one compiled function for everything, so that a fit compiles its gradient once (optax's L-BFGS would inline it
-twice more into its line search), can be interrupted between any two solves, and treats a failed solve as a rejected step.
+Both ask one compiled function for everything. So a fit compiles its gradient once (optax's L-BFGS would inline it twice
+more into its line search), can be interrupted between any two solves, and rejects a step whose solve fails.
 """
 
 from collections import deque

@@ -114,7 +114,7 @@ LOWER: dict[str, Callable[..., Callable]] = {
 
 
 def lower_program(program: Program) -> Callable:
-    """The function ``(*inputs) -> (output, ...)`` of a Program, on JAX arrays.
+    """The function ``(*inputs, constants=program.constants) -> (output, ...)`` of a Program, on JAX arrays.
 
     Call it where 64-bit values are enabled. Derivatives at kinks: ``partials.py``.
     """
@@ -122,8 +122,8 @@ def lower_program(program: Program) -> Callable:
     steps = [(LOWER[node.op](*node.attrs), leaves.get(node.op, node.args)) for node in program.nodes]
     outputs = [output.node for output in program.outputs]
 
-    def function(*inputs):
-        sources = {-2: inputs, -1: tuple(map(jnp.asarray, program.constants))}
+    def function(*inputs, constants=program.constants):
+        sources = {-2: inputs, -1: tuple(map(jnp.asarray, constants))}
         values: list = []
         for step, args in steps:
             values.append(step(*(values[i] if i >= 0 else sources[i] for i in args)))

@@ -29,6 +29,7 @@ FEW = 12  # elements of x up to which a tangent for each costs less than a rever
 class Data(NamedTuple):
     """What a loss is compared with and solved by; all traced, so that other values compile nothing."""
 
+    constants: Any  # of the parametrization
     t0: Any
     t1: Any
     saveat: Any
@@ -45,7 +46,7 @@ class Key(NamedTuple):
     """What a compiled loss depends on."""
 
     program: Program
-    parametrization: Program
+    parametrization: Program  # its constants are data, so these are zero here
     algorithm: str
     sensitivity: str
     max_steps: int
@@ -60,7 +61,7 @@ def make_loss(key: Key) -> Callable:
     adjoint = _make_adjoint(key)
 
     def loss(x, data):
-        u0, p = parametrization(x)
+        u0, p = parametrization(x, constants=data.constants)
         solution = diffrax.diffeqsolve(
             terms,
             make_solver(method, data.rtol, data.atol),
@@ -116,7 +117,7 @@ def compile_objective(key: Key) -> tuple[Callable, Callable]:
 
 
 class DiffraxObjective(AbstractObjective):
-    """An objective of the embedded engine; with ``stage``, what is chosen by a probe is chosen on its stretch of data."""
+    """An objective of the embedded engine; with ``stage``, ``auto`` is chosen by a solve of its stretch of the data."""
 
     def __init__(self, request: ObjectiveRequest, x: np.ndarray | None = None, stage: Stage | None = None):
         probe = _probe(request, request.x0 if x is None else x, stage)
@@ -124,7 +125,8 @@ class DiffraxObjective(AbstractObjective):
         self.sensitivity, why_sensitivity = choose_sensitivity(request, self.algorithm)
         self.reason = "; ".join(filter(None, (why_algorithm, why_sensitivity)))
         most = most_steps(request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"])
-        self.key = Key(request.solve.program, request.parametrization, self.algorithm, self.sensitivity, most)
+        structure = without_constants(request.parametrization)
+        self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most)
         self.data = make_data(request, self.algorithm)
         self._value, self._value_and_gradient = compile_objective(self.key)
 
@@ -143,6 +145,11 @@ class DiffraxObjective(AbstractObjective):
         if np.isfinite(value) and np.isfinite(gradient).all():
             return value, gradient
         return np.nan, np.full_like(gradient, np.nan)
+
+
+def without_constants(program: Program) -> Program:
+    """The same program with zeros for constants: what compiled code is made of where these are arguments."""
+    return replace(program, constants=tuple(map(np.zeros_like, program.constants)))
 
 
 def stage_data(data: Data, stage: Stage) -> Data:
@@ -173,8 +180,8 @@ def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, 
     """What ``auto`` becomes, and why."""
     if request.sensitivity == "backsolve" and METHODS[algorithm].is_stiff:
         raise UnsupportedByEngine(
-            f"sensitivity 'backsolve' runs the solution backwards, which is unstable for a problem that needs {algorithm}; "
-            "use 'checkpointed' or 'forward'"
+            "sensitivity 'backsolve' runs the solution backwards, which is unstable for a stiff problem "
+            f"(algorithm {algorithm!r}); use 'checkpointed' or 'forward'"
         )
     if request.sensitivity != "auto":
         return request.sensitivity, ""
@@ -189,6 +196,7 @@ def make_data(request: ObjectiveRequest, algorithm: str) -> Data:
     solve = request.solve
     t0, t1 = map(np.float64, solve.t_span)
     return Data(
+        constants=request.parametrization.constants,
         t0=t0,
         t1=t1,
         saveat=np.asarray(solve.saveat, dtype=np.float64),
