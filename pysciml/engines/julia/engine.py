@@ -92,6 +92,8 @@ class JuliaEngine(AbstractEngine):
             has_partial=True,
             watch=None if report is None else lambda numbers: _report(report, numbers),
         )
+        if was_interrupted and not np.isfinite(value):
+            raise KeyboardInterrupt  # nothing has been computed yet
         status = Status.INTERRUPTED if was_interrupted else Status.SUCCESS if np.isfinite(value) else Status.FAILED
         names = ("loss", "gradient_norm", "horizon", "seconds")
         return RawFit(
