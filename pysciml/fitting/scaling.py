@@ -87,9 +87,9 @@ def _output_unit(program, network, start, points, rates):
     for k in range(network.out_size):
         effects = [np.abs(_bias_effect(program, point, bias + k)) for point in points]
         effect = np.sqrt(np.mean(np.square(effects), axis=0))
-        candidates = (rates / effect)[(effect > 0) & np.isfinite(effect) & (rates > 0)]
-        if len(candidates):
-            units[k] = candidates.min()
+        is_moved = (effect > 0) & np.isfinite(effect) & (rates > 0)
+        if is_moved.any():
+            units[k] = np.min(rates[is_moved] / effect[is_moved])
     return units
 
 
