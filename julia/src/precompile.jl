@@ -1,4 +1,4 @@
-# What a first solve needs, compiled when the package is: solvers over the fixed types of problems.jl.
+# What a first solve, gradient and fit need, compiled when the package is: solvers over the fixed types of problems.jl.
 
 function sample!(du, t, u, p, w)
     T = number_type(t, u, p)
@@ -24,13 +24,24 @@ function sample_parametrization!(y1, y2, x1, w)
     return nothing
 end
 
+const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[])
+
 @setup_workload begin
     program = Program(sample!, Work([1.0], Bool[], Int[], 2, 0), false)
+    parametrization = Program(sample_parametrization!, Work(Float64[], Bool[], Int[], 0, 0), false)
+    x = [1.0, 1.0, 2.0]
     @compile_workload begin
         for word in ("auto", "Tsit5", "Vern7", "Rodas5P", "FBDF")
-            solve_request(
-                program, [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, [0.5, 1.0], 1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[]
+            solve_request(program, [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, [0.5, 1.0], SAMPLE_OPTIONS...)
+        end
+        for sensitivity in ("forward", "gauss")
+            objective = make_objective(
+                program, parametrization, 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2), x, "Tsit5", sensitivity,
+                SAMPLE_OPTIONS...
             )
+            value_only(objective, x)
+            value_and_gradient(objective, x)
+            fit_request(objective, x, false, [0, 1], [2, 2], [0.01, 0.0], [1, 2], [1.0, 1.0], [0.5, 1.0])
         end
     end
     fill!(PROGRESS, 0.0)
