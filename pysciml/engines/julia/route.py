@@ -6,6 +6,7 @@ juliapkg, which needs the network once. Variables are set in this process only.
 
 import hashlib
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -177,14 +178,30 @@ def _config_route(path):
 
 
 def _with_packages(route):
-    """The route, not ready if its environment lacks packages."""
-    missing = missing_packages(route)
-    if not missing:
+    """The route, not ready if its environment lacks packages or has another PythonCall than juliacall's."""
+    missing, versions = missing_packages(route), _other_versions(route)
+    if missing:
+        problem = f"the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
+    elif versions:
+        problem = (
+            f"the project {route.project} has PythonCall {versions[0]} and here is juliacall {versions[1]}, which crash "
+            f"together: pip install juliacall=={versions[0]}, or PythonCall {versions[1]} there with Julia's Pkg"
+        )
+    else:
         return route
-    reason = (
-        f"{route.reason}, but the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
-    )
-    return Route(route.kind, route.executable, route.project, route.depots, reason, False)
+    return Route(route.kind, route.executable, route.project, route.depots, f"{route.reason}, but {problem}", False)
+
+
+def _other_versions(route):
+    """Versions of PythonCall and juliacall if they differ: each is the other half of one library."""
+    manifest = _find_manifest(Path(route.project)) if route.project else None
+    entries = _read_toml(manifest).get("deps", {}).get("PythonCall", []) if manifest else []
+    found = [entry["version"] for entry in entries if "version" in entry]
+    try:
+        here = importlib.metadata.version("juliacall")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return (found[0], here) if found and found[0] != here else None
 
 
 def _juliapkg_route():

@@ -1,5 +1,6 @@
 """How Julia is found: environment variables, the file of use-julia, juliapkg's records. Nothing here starts Julia."""
 
+import importlib.metadata
 import json
 import os
 import sys
@@ -25,12 +26,15 @@ def make_julia(folder, said="julia version 1.10.8"):
     return program
 
 
-def make_project(folder, lacking=()):
-    """A Julia project whose manifest has what our package asks for."""
+def make_project(folder, lacking=(), pythoncall=None):
+    """A Julia project whose manifest has what our package asks for, PythonCall as juliacall wants it."""
+    pythoncall = pythoncall or importlib.metadata.version("juliacall")
     folder.mkdir()
     wanted = {"PythonCall", *route._read_toml(route.julia_folder() / "Project.toml")["deps"]} - set(lacking)
     (folder / "Project.toml").write_text("[deps]\n")
-    manifest = 'manifest_format = "2.0"\n' + "".join(f"[[deps.{name}]]\nversion = '1'\n" for name in sorted(wanted))
+    versions = {name: pythoncall if name == "PythonCall" else "1" for name in sorted(wanted)}
+    entries = (f"[[deps.{name}]]\nversion = '{version}'\n" for name, version in versions.items())
+    manifest = 'manifest_format = "2.0"\n' + "".join(entries)
     (folder / "Manifest.toml").write_text(manifest)
     return folder
 
@@ -66,6 +70,12 @@ def test_missing_packages_are_named(tmp_path):
     found = route.find_route()
     assert not found.ready and "Optim, PythonCall" in found.reason
     assert route.missing_packages(found) == ["Optim", "PythonCall"]
+
+
+def test_another_pythoncall_than_juliacalls_is_not_ready(tmp_path):
+    route.write_config(make_julia(tmp_path), make_project(tmp_path / "project", pythoncall="0.9.1"))
+    found = route.find_route()
+    assert not found.ready and "pip install juliacall==0.9.1" in found.reason
 
 
 def test_an_old_config_is_not_ready(tmp_path):
