@@ -184,7 +184,7 @@ def _with_packages(route):
         problem = f"the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
     elif versions:
         problem = (
-            f"the project {route.project} has PythonCall {versions[0]} and here is juliacall {versions[1]}, which crash "
+            f"the project {route.project} has PythonCall {versions[0]} and here is juliacall {versions[1]}; they crash "
             f"together: pip install juliacall=={versions[0]}, or PythonCall {versions[1]} there with Julia's Pkg"
         )
     else:
