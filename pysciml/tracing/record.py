@@ -1,6 +1,7 @@
 """Records: what ``u`` and ``p`` are, inside a model and as ``problem.p``."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ def record_names(record: Record) -> list[str]:
     return record.__dir__()
 
 
-def make_record(layout: Layout, flat: np.ndarray):
+def make_record(layout: Layout, flat: np.ndarray) -> Any:
     """The values ``(size,)`` of a layout in the form that the model sees: record, array, float, network or None.
 
     Arrays are read-only; an integer parameter is an int.
@@ -150,7 +151,7 @@ def make_record(layout: Layout, flat: np.ndarray):
     return shape_as_form(layout, values)
 
 
-def shape_as_form(layout: Layout, values: Mapping):
+def shape_as_form(layout: Layout, values: Mapping) -> Any:
     """Values by name in the form of a layout."""
     if layout.form == "record":
         return Record(values)
