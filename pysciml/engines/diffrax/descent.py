@@ -50,7 +50,7 @@ def adam(evaluate: Evaluate, start: Point, learning_rate: float) -> Iterator[Poi
 def lbfgs(evaluate: Evaluate, start: Point) -> Iterator[Point]:
     """The points that L-BFGS accepts after ``start``; it ends where no lower value is found."""
     here, pairs = start, deque(maxlen=MEMORY)
-    while True:
+    while here.gradient.any():
         direction = _direction(here.gradient, pairs)
         if not direction @ here.gradient < 0:
             pairs.clear()
