@@ -10,17 +10,13 @@ from typing import Any, NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ...ir.program import Program
 from .algorithms import METHODS
 from .control import RESULTS, make_controller, smallest_step
 from .lower import lower_program
-from .methods import make_solver, stability_boundary
-
-STIFF_HITS = 15  # steps at the stability boundary before a problem counts as stiff (Hairer & Wanner, DOPRI5)
-CALM_STEPS = 6  # steps away from it that clear the count
-NEAR_BOUNDARY = 0.8
+from .methods import make_solver
+from .stiffness import Stiffness, make_test, no_stiffness
 
 
 class Arguments(NamedTuple):
@@ -55,9 +51,7 @@ class State(NamedTuple):
     row: Any
     times: Any  # (rows,) and (rows, state): with saveat all rows, else those of the last call
     rows: Any
-    hits: Any
-    calm: Any
-    is_stiff: Any
+    stiffness: Stiffness
 
 
 class Loop(NamedTuple):
@@ -85,18 +79,18 @@ def make_loop(program: Program, word: str, rows: int, has_saveat: bool, stops: i
         return _start(terms, *parts(arguments), arguments, rows)
 
     def advance(arguments, state, steps):
-        step = _make_step(terms, *parts(arguments), arguments, has_saveat, estimate)
+        step = _make_step(terms, *parts(arguments), arguments, has_saveat, test)
         last = jnp.minimum(state.steps + steps, arguments.max_steps)
 
         def is_running(state):
-            running = (state.t < arguments.t1) & (state.result == RESULTS.successful) & ~state.is_stiff
+            running = (state.t < arguments.t1) & (state.result == RESULTS.successful) & ~state.stiffness.is_stiff
             has_room = True if has_saveat else state.row < rows
             return running & (state.steps < last) & has_room
 
         state = state if has_saveat else state._replace(row=jnp.zeros_like(state.row))
         return jax.lax.while_loop(is_running, step, state)
 
-    estimate = _stiffness_estimate(word)
+    test = make_test(word)
     return Loop(jax.jit(start), jax.jit(advance))
 
 
@@ -124,9 +118,7 @@ def _start(terms, solver, controller, arguments, rows):
         row=zero,
         times=jnp.zeros(rows),
         rows=jnp.zeros((rows, u0.size)),
-        hits=zero,
-        calm=zero,
-        is_stiff=no,
+        stiffness=no_stiffness(),
     )
 
 
@@ -135,7 +127,7 @@ def _clip(t, t_next, t1):
     return jnp.where(t_next > t1 - 1e-10 * (t1 - t), t1, t_next)
 
 
-def _make_step(terms, solver, controller, arguments, has_saveat, estimate):
+def _make_step(terms, solver, controller, arguments, has_saveat, test):
     """The body of the loop: try a step, keep it or not, save what it passed."""
     order = solver.error_order(terms)
     save = _save_times if has_saveat else _save_step
@@ -150,6 +142,7 @@ def _make_step(terms, solver, controller, arguments, has_saveat, estimate):
         stuck_root = (result == RESULTS.dt_min_reached) & (solver_result != RESULTS.successful)
         result = RESULTS.where(stuck_root, solver_result, result)
         interpolant = solver.interpolation_cls(t0=state.t, t1=state.t_next, **dense)
+        to_go = (arguments.t1 - state.t_next) / (state.t_next - state.t)
         row, times, rows = save(arguments.saveat, state, keep, u, interpolant)
         t = jnp.minimum(t, arguments.t1)
         new = State(
@@ -165,7 +158,7 @@ def _make_step(terms, solver, controller, arguments, has_saveat, estimate):
             row=row,
             times=times,
             rows=rows,
-            **estimate(state, dense, keep, arguments),
+            stiffness=test(state.stiffness, dense, keep, to_go, arguments.patience),
         )
         kept = {name: _select(keep, getattr(new, name), getattr(state, name)) for name in ("u", "made_jump", "solver")}
         return new._replace(**kept)
@@ -198,32 +191,3 @@ def _save_times(saveat, state, keep, u, interpolant):
 
     row, rows = jax.lax.while_loop(is_passed, save, (state.row, state.rows))
     return row, state.times, rows
-
-
-def _stiffness_estimate(word: str) -> Callable:
-    """How a method notices that stability, not accuracy, limits its steps; methods without such a test never do.
-
-    The last two stages of Tsit5, DP5 and DP8 lie at the end of the step, so the quotient of the differences of their
-    slopes and of their arguments estimates the spectral radius of the Jacobian (Hairer & Wanner, Solving Ordinary
-    Differential Equations II, 1996, section IV.2, doi:10.1007/978-3-642-05221-7).
-    """
-    if word not in ("Tsit5", "DP5", "DP8"):
-        return lambda state, dense, keep, arguments: {
-            "hits": state.hits,
-            "calm": state.calm,
-            "is_stiff": state.is_stiff,
-        }
-    a_lower = getattr(diffrax, METHODS[word].solver).tableau.a_lower
-    limit = NEAR_BOUNDARY * stability_boundary(METHODS[word])
-
-    def estimate(state, dense, keep, arguments):
-        k = dense["k"]  # slopes times dt
-        between = jnp.asarray(np.append(a_lower[-1], 0.0)) - jnp.asarray(np.append(a_lower[-2], [0.0, 0.0]))
-        distance = jnp.linalg.norm(jnp.tensordot(between, k, 1))
-        is_hit = keep & (jnp.linalg.norm(k[-1] - k[-2]) > limit * distance) & (distance > 0)
-        calm = jnp.where(is_hit, 0, state.calm + keep)
-        hits = jnp.where(is_hit, state.hits + 1, jnp.where(calm >= CALM_STEPS, 0, state.hits))
-        to_go = (arguments.t1 - state.t_next) / (state.t_next - state.t)
-        return {"hits": hits, "calm": calm, "is_stiff": (hits >= STIFF_HITS) & (to_go > arguments.patience)}
-
-    return estimate

@@ -131,7 +131,7 @@ def pad_stops(tstops, t0, t1) -> np.ndarray | None:
 
 
 def _is_running(state, request):
-    running = state.t < request.t_span[1] and not state.is_stiff and state.steps < request.max_steps
+    running = state.t < request.t_span[1] and not state.stiffness.is_stiff and state.steps < request.max_steps
     return bool(running) and bool(state.result == RESULTS.successful)
 
 
@@ -156,7 +156,7 @@ def _read_outcome(request, state, chunks, was_interrupted):
             u[0] = request.u0
     status, message = _read_status(request, state, was_interrupted)
     steps, rejected = int(state.steps), int(state.rejected)
-    return Outcome(t, u, status, message, steps, rejected, float(state.t), bool(state.is_stiff))
+    return Outcome(t, u, status, message, steps, rejected, float(state.t), bool(state.stiffness.is_stiff))
 
 
 def _read_status(request, state, was_interrupted):
