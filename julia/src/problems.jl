@@ -92,6 +92,12 @@ end
 const FEW_STATES = 64
 const FEW_PARAMETERS = 16
 
+"""
+A function whose call is not inferred beforehand. Types of recorded tapes must stay out of the package's image: Julia
+1.10 to 1.12 may crash when it loads one that holds such types (JuliaLang/julia#62047).
+"""
+hidden(f) = Base.inferencebarrier(f)
+
 "`out = (df/du)' v`."
 struct StateProduct
     f::RightHandSide
@@ -105,7 +111,7 @@ end
 function (product::StateProduct)(out, v, u, p, t)
     f = product.f
     if length(u) > FEW_STATES && !f.is_branching
-        copyto!(out, replay!(f, v, u, p, t)[1])
+        copyto!(out, hidden(replay!)(f, v, u, p, t)[1]::Vector64)
     else
         state_product!(out, f, v, u, p, t, Val(chunk_size(length(u))))
     end
@@ -115,7 +121,7 @@ end
 function (product::ParameterProduct)(out, v, u, p, t)
     f = product.f
     if length(p) > FEW_PARAMETERS && !f.is_branching
-        copyto!(out, replay!(f, v, u, p, t)[2])
+        copyto!(out, hidden(replay!)(f, v, u, p, t)[2]::Vector64)
     else
         parameter_product!(out, f, v, u, p, t, Val(chunk_size(length(p))))
     end

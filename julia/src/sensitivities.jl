@@ -234,9 +234,14 @@ function pull_back!(gradient, o, x, u_slope, p_slope)
         end
         each_chunk(chunk!, gradient, x)
     else
-        o.pullback === nothing && (o.pullback = record_pullback(o, x, u_slope, p_slope))
-        ReverseDiff.gradient!((gradient, similar(u_slope), similar(p_slope)), o.pullback, (x, u_slope, p_slope))
+        hidden(replay_pullback!)(gradient, o, x, u_slope, p_slope)
     end
+    return nothing
+end
+
+function replay_pullback!(gradient, o, x, u_slope, p_slope)
+    o.pullback === nothing && (o.pullback = record_pullback(o, x, u_slope, p_slope))
+    ReverseDiff.gradient!((gradient, similar(u_slope), similar(p_slope)), o.pullback, (x, u_slope, p_slope))
     return nothing
 end
 

@@ -8,6 +8,9 @@ using PySciML.ForwardDiff
 using PySciML.SciMLBase: ReturnCode
 using Test
 
+# before anything has run: what the package's image holds (see `hidden` in problems.jl)
+const TAPE_TYPES = filter(T -> T isa DataType, collect(Base.unwrap_unionall(PySciML.ReverseDiff.TrackedArray).name.cache))
+
 const LOTKA_VOLTERRA = """
 function (du, t, u, p, w)
     @inbounds begin
@@ -73,6 +76,10 @@ end
 const WORDS = ("forward", "forward_over_solver", "gauss", "interpolating", "quadrature", "backsolve")
 
 @testset "PySciML" begin
+
+@testset "no type of a recorded tape is in the image" begin
+    @test isempty(TAPE_TYPES)
+end
 
 @testset "numbers that mean what NumPy's mean" begin
     for (f, x) in (
