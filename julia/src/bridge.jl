@@ -96,6 +96,9 @@ function fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, 
     return fit.best_x, fit.best, history, is_interrupted(), objective.word
 end
 
+"Every name that a solve's return code can have."
+return_codes() = (INTERRUPTED, (string(Symbol(code)) for code in instances(ReturnCode.T))...)
+
 "Versions of what runs."
 function versions()
     names = ("OrdinaryDiffEqCore", "SciMLSensitivity", "Optim", "Optimisers", "PySciML")

@@ -269,7 +269,7 @@ end
 "One method for a problem: as SciML's default would begin, or the stiff one."
 choose_algorithm(o, x) = is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? "Vern7" : "Tsit5"
 
-const MOST_TANGENTS = 20
+const MOST_TANGENTS = 40
 const MOST_STIFF = 100
 
 "Tangents for few elements of x; for many, the adjoint equation."
