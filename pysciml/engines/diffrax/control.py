@@ -8,6 +8,7 @@ import optimistix
 from .algorithms import Method
 
 RESULTS = diffrax.RESULTS
+NOT_FINITE = RESULTS.nonfinite if hasattr(RESULTS, "nonfinite") else RESULTS.nonfinite_input  # diffrax before 0.7.2
 # Methods of higher order than the cubic between their steps: there, not at the steps, the error is largest (Robertson
 # at 1e-6: 55 tolerances against 2.5), so their steps are held to a fifth of the tolerances.
 CUBIC_BETWEEN = ("Kvaerno5", "KenCarp4", "KenCarp5")
@@ -59,7 +60,7 @@ class GuardedSteps(diffrax.AbstractAdaptiveStepSizeController):
             t0, t1, y0, y1, args, error, error_order, controller_state
         )
         is_stuck = ~keep & (next_t1 - next_t0 <= smallest_step(t0))
-        reason = RESULTS.where(is_finite, RESULTS.dt_min_reached, RESULTS.nonfinite)
+        reason = RESULTS.where(is_finite, RESULTS.dt_min_reached, NOT_FINITE)
         return keep, next_t0, next_t1, made_jump, state, RESULTS.where(is_stuck, reason, result)
 
 
@@ -82,7 +83,7 @@ class FixedSteps(diffrax.AbstractAdaptiveStepSizeController):
 
     def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
         is_finite = _is_finite(y1_candidate)
-        result = RESULTS.where(is_finite, RESULTS.successful, RESULTS.nonfinite)
+        result = RESULTS.where(is_finite, RESULTS.successful, NOT_FINITE)
         return is_finite, jnp.where(is_finite, t1, t0), t1 + self.dt, False, None, result
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ...ir.program import Program
 from .algorithms import METHODS
-from .control import RESULTS, make_controller, smallest_step
+from .control import NOT_FINITE, RESULTS, make_controller, smallest_step
 from .lower import lower_program
 from .methods import make_solver
 from .stiffness import Stiffness, make_test, no_stiffness
@@ -112,7 +112,7 @@ def _start(terms, solver, controller, arguments, rows):
         made_jump=no,
         solver=solver.init(terms, t0, t_next, u0, p),
         controller=jax.tree.map(jnp.asarray, controller_state),
-        result=RESULTS.where(is_finite, RESULTS.successful, RESULTS.nonfinite),
+        result=RESULTS.where(is_finite, RESULTS.successful, NOT_FINITE),
         steps=zero,
         rejected=zero,
         row=zero,

@@ -1,4 +1,4 @@
-"""What diffrax's results mean in our words: a total table."""
+"""What diffrax's results mean in our words: a total table (older versions lack some rows)."""
 
 import diffrax
 
@@ -24,4 +24,5 @@ STATUS: dict[str, Status] = {
 
 def read_result(result) -> Status:
     """Our status of one of diffrax's results, fetched from the device."""
-    return next(status for name, status in STATUS.items() if bool(result == getattr(diffrax.RESULTS, name)))
+    known = ((getattr(diffrax.RESULTS, name, None), status) for name, status in STATUS.items())
+    return next(status for item, status in known if item is not None and bool(result == item))

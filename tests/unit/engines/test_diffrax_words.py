@@ -43,7 +43,8 @@ def test_word_of_another_engine_is_refused_by_name():
 
 def test_table_of_results_is_total():
     names = set(diffrax.RESULTS._name_to_item)
-    assert STATUS.keys() == names
+    assert names <= STATUS.keys()
+    assert STATUS.keys() - names <= {"nonfinite", "conlim"}  # diffrax before 0.7.2 hasn't got them
     assert set(STATUS.values()) <= set(Status)
     for name in names:
         assert read_result(getattr(diffrax.RESULTS, name)) is STATUS[name]
