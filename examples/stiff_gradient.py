@@ -2,7 +2,7 @@
 
 Robertson's reaction has rates that differ by nine powers of ten, so that only implicit methods solve it. With SciPy
 (`solve_ivp` with "Radau", and an optimizer) each rate costs another stiff solve, and finite differences are as rough as
-the tolerance. Here one call gives the loss and its gradient, by the adjoint of the solve; we check it against central
+the tolerance. Here one call gives the loss and its gradient, computed along with the solve; we check it against central
 differences, on every engine that is ready here.
 
     python stiff_gradient.py [folder for the picture]
