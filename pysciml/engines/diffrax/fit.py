@@ -34,6 +34,7 @@ class Fit:
         self._report = report
         self._total = sum(stage.steps for stage in request.stages)
         self._begin = self._reported = time.perf_counter()
+        self._told = 0
         self._history: list[tuple[float, float, float, float]] = []
         self._best = Point(x0, np.nan, np.full_like(x0, np.nan))
         self._objective: DiffraxObjective | None = None
@@ -42,8 +43,7 @@ class Fit:
     def run(self) -> tuple[Status, str]:
         """Run the stages: how it ended, and why."""
         for number, stage in enumerate(self._request.stages, 1):
-            if self._objective is None:
-                self._look(stage)
+            self._look(stage)
             evaluate = self._make_evaluate(stage)
             start = evaluate(self._best.x)
             if not start.is_finite:
@@ -52,6 +52,7 @@ class Fit:
             points = adam(evaluate, start, stage.learning_rate) if stage.optimizer == "adam" else lbfgs(evaluate, start)
             for point in islice(points, stage.steps):
                 self._take(point, stage)
+        self._tell(self._request.stages[-1], wait=0.0)
         return Status.SUCCESS, ""
 
     def _make_evaluate(self, stage):
@@ -60,7 +61,8 @@ class Fit:
 
     def _look(self, stage):
         """Choose, or choose again, what ``auto`` is at the best point."""
-        self._objective = DiffraxObjective(self._request.objective, self._best.x, stage)
+        least = {} if self._objective is None else {"least_steps": self._objective.key.max_steps}
+        self._objective = DiffraxObjective(self._request.objective, self._best.x, stage, **least)
         reason = self._objective.reason
         if reason and (not self._reasons or self._reasons[-1].split(" (from")[0] != reason):
             after = len(self._history)
@@ -70,14 +72,19 @@ class Fit:
         """Keep a point if it is the best, write the history, report."""
         if point.is_finite and not point.value >= self._best.value:
             self._best = point
-        now = time.perf_counter()
-        self._history.append((point.value, float(np.linalg.norm(point.gradient)), stage.horizon, now - self._begin))
-        done = len(self._history)
-        if self._report is not None and (now - self._reported > REPORT_SECONDS or done == self._total):
-            self._reported = now
-            self._report(Report(done, self._total, self._best.value, stage.horizon))
-        if done % LOOK_AGAIN == 0 and self._request.objective.solve.algorithm == "auto":
+        seconds = time.perf_counter() - self._begin
+        self._history.append((point.value, float(np.linalg.norm(point.gradient)), stage.horizon, seconds))
+        self._tell(stage, REPORT_SECONDS)
+        if len(self._history) % LOOK_AGAIN == 0 and self._request.objective.solve.algorithm == "auto":
             self._look(stage)
+
+    def _tell(self, stage, wait):
+        """Report, unless it was done less than ``wait`` seconds ago or for this very iteration."""
+        now, done = time.perf_counter(), len(self._history)
+        if self._report is None or done == self._told or now - self._reported < wait:
+            return
+        self._reported, self._told = now, done
+        self._report(Report(done, self._total, self._best.value, stage.horizon))
 
     def result(self, status: Status, message: str) -> RawFit:
         """What crosses back to the caller."""

@@ -117,14 +117,22 @@ def compile_objective(key: Key) -> tuple[Callable, Callable]:
 
 
 class DiffraxObjective(AbstractObjective):
-    """An objective of the embedded engine; with ``stage``, ``auto`` is chosen by a solve of its stretch of the data."""
+    """An objective of the embedded engine; what ``auto`` becomes is tried at ``x``, over the stretch of a ``stage``."""
 
-    def __init__(self, request: ObjectiveRequest, x: np.ndarray | None = None, stage: Stage | None = None):
+    def __init__(
+        self,
+        request: ObjectiveRequest,
+        x: np.ndarray | None = None,
+        stage: Stage | None = None,
+        least_steps: int = 2048,
+    ):
         probe = _probe(request, request.x0 if x is None else x, stage)
         self.algorithm, why_algorithm = probe.algorithm, probe.reason
         self.sensitivity, why_sensitivity = choose_sensitivity(request, self.algorithm)
         self.reason = "; ".join(filter(None, (why_algorithm, why_sensitivity)))
-        most = most_steps(request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"])
+        most = most_steps(
+            request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"], least_steps
+        )
         structure = without_constants(request.parametrization)
         self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most)
         self.data = make_data(request, self.algorithm)
@@ -159,17 +167,17 @@ def stage_data(data: Data, stage: Stage) -> Data:
     return data._replace(t1=horizon, weights=np.where(is_used[:, None], stage.factor * data.weights, 0.0))
 
 
-def most_steps(limit: int, probed: int) -> int:
+def most_steps(limit: int, probed: int, least: int) -> int:
     """Steps that a differentiated solve may take: many more than at the start, in powers of two; then it has failed."""
-    return min(limit, max(2048, 1 << (16 * probed).bit_length()))
+    return min(limit, max(least, 1 << (16 * probed).bit_length()))
 
 
 def _probe(request, x, stage):
     """A solve at ``x``, to see which method ``auto`` becomes and how many steps it takes."""
     u0, p = evaluate_program(request.parametrization, x)
-    solve = replace(request.solve, u0=u0, p=p, progress=False)
+    solve = replace(request.solve, u0=u0, p=p, saveat=None, progress=False)  # one compilation for all horizons
     if stage is not None and stage.horizon > solve.t_span[0]:
-        solve = replace(solve, t_span=(solve.t_span[0], stage.horizon), saveat=solve.saveat[: stage.rows])
+        solve = replace(solve, t_span=(solve.t_span[0], stage.horizon))
     probe = solve_request(solve)
     if probe.reason and not is_success(probe.status[0]):
         return replace(probe, reason=f"{probe.reason} (the probe ended early: {probe.status[0].message})")

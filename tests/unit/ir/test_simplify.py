@@ -215,9 +215,9 @@ def test_thousand_scalar_equations_are_one_stack_soon():
         value = b("slice", 0, attrs=window((k, 1, 1)))
         du = b("update", du, b("neg", value), attrs=window((k, 1, 1)))
     program = b.build([("du", du)])
-    start = time.perf_counter()
+    start = time.process_time()
     short = simplify_program(program)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert [node.op for node in short.nodes].count("update") == 0 and short.nodes[-1].op in ("stack", "concatenate")
 
 
@@ -233,9 +233,9 @@ def test_large_heat_equation_is_small_and_soon():
     program = b.build([("du", du)])
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         short = simplify_program(program)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert len(short.nodes) < 24 and not any(node.op == "update" for node in short.nodes)
     assert sum(constant.size for constant in short.constants) < 10
     assert min(seconds) < 0.05
