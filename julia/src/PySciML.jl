@@ -22,11 +22,12 @@ using OrdinaryDiffEqSDIRK: ImplicitEuler, KenCarp3, KenCarp4, KenCarp5, Kvaerno3
 using OrdinaryDiffEqTsit5: Tsit5
 using OrdinaryDiffEqVerner: Vern6, Vern7, Vern8, Vern9
 using PrecompileTools: @compile_workload, @setup_workload
+using QuadGK: quadgk
 using ReverseDiff: ReverseDiff, TrackedReal
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
-using SciMLSensitivity: SciMLSensitivity, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, QuadratureAdjoint,
-    adjoint_sensitivities
+using SciMLSensitivity: SciMLSensitivity, AdjointSensitivityIntegrand, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint,
+    ODEAdjointProblem, QuadratureAdjoint, adjoint_sensitivities
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
 

@@ -48,14 +48,20 @@ function solve_rows(o::Objective, problem)
     return solution === nothing || reached_rows(solution, times) < o.rows ? nothing : solution.u
 end
 
-"A solve's solution if it reached its end, else nothing: a matrix that can't be factored is a failure like others."
-function try_solve(attempt)
-    solution = try
+"What `attempt` gives, or nothing: a matrix that can't be factored is a failure like others."
+function try_numerics(attempt)
+    return try
         attempt()
     catch error
         is_numerical(error) || rethrow()
-        return nothing
+        nothing
     end
+end
+
+"A solve's solution if it reached its end, else nothing."
+function try_solve(attempt)
+    solution = try_numerics(attempt)
+    solution === nothing && return nothing
     return SciMLBase.successful_retcode(solution) && solution.retcode != ReturnCode.Terminated ? solution : nothing
 end
 
@@ -165,31 +171,11 @@ end
 # ---- adjoint: SciMLSensitivity, then the pullback of the parametrization
 
 "SciMLSensitivity's method of a word. Products with Jacobians are the problem's own: no AD of its choice is asked for."
-function make_sensitivity(word, options)
+function make_sensitivity(word)
     word == "interpolating" && return InterpolatingAdjoint(autojacvec = false)
     word == "gauss" && return GaussAdjoint(autojacvec = false)
     word == "backsolve" && return BacksolveAdjoint(autojacvec = false)
-    return QuadratureAdjoint(autojacvec = false, abstol = options.atol, reltol = options.rtol)
-end
-
-function adjoint_gradient!(gradient, o, x)
-    u0, p = parametrize(o, x)
-    all(isfinite, u0) && all(isfinite, p) || return NaN
-    u_slope, p_slope = zero(u0), zero(p)
-    value = 0.0
-    start = 1
-    if o.times[1] == o.t0
-        value += misfit(o, u0, 1)
-        u_slope .+= 2 .* o.factor .* @view(o.weights[:, 1]) .* (u0 .- @view(o.values[:, 1]))
-        start = 2
-    end
-    if start <= o.rows
-        rest = adjoint_slopes!(u_slope, p_slope, o, make_problem(o.f, u0, p, (o.t0, last_time(o))), start)
-        rest === nothing && return NaN
-        value += rest
-    end
-    pull_back!(gradient, o, x, u_slope, p_slope)
-    return value
+    return QuadratureAdjoint(autojacvec = false)
 end
 
 """
@@ -198,29 +184,80 @@ quadrature callback spoils their steps (gradients off by 1e-3 with SciMLSensitiv
 """
 backward_word(o) = o.sensitivity == "gauss" && startswith(o.word, "Vern") ? "Tsit5" : o.word
 
-"Add the slopes of the misfits at rows `start` and later to those of the initial value and the parameters."
-function adjoint_slopes!(u_slope, p_slope, o, problem, start)
-    options = o.options
-    forward() = solve_problem(problem, make_algorithm(o.word), options; dense = true, everystep = true)
+function adjoint_gradient!(gradient, o, x)
+    u0, p = parametrize(o, x)
+    all(isfinite, u0) && all(isfinite, p) || return NaN
+    slopes = last_time(o) == o.t0 ? start_slopes(o, u0, p) : adjoint_slopes(o, u0, p)
+    slopes === nothing && return NaN
+    value, u_slope, p_slope = slopes
+    pull_back!(gradient, o, x, u_slope, p_slope)
+    return value
+end
+
+"The misfit's slope by the state at a row."
+misfit_slope(o, u, row, i) = 2 * o.factor * o.weights[i, row] * (u[i] - o.values[i, row])
+
+"Data at the start only: nothing is solved."
+start_slopes(o, u0, p) = (misfit(o, u0, 1), [misfit_slope(o, u0, 1, i) for i in eachindex(u0)], zero(p))
+
+"The sum of all misfits and its slopes by the initial value and the parameters, or nothing if a solve fails."
+function adjoint_slopes(o::Objective, u0, p)
+    problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
+    forward() = solve_problem(problem, make_algorithm(o.word), o.options; dense = true, everystep = true)
     solution = try_solve(forward)
     solution === nothing && return nothing
-    times = o.times[start:(o.rows)]
-    value = sum(misfit(o, solution(times[k]), start + k - 1) for k in eachindex(times))
+    value = sum(misfit(o, solution(o.times[k]), k) for k in 1:(o.rows))
+    # t0 is among the times even without data there: the call for it tells that the adjoint equation was solved to its
+    # end, which SciMLSensitivity does not
+    times = o.times[1:(o.rows)]
+    first_row = times[1] == o.t0 ? 1 : 0
+    first_row == 0 && pushfirst!(times, o.t0)
+    has_arrived = false
     function slope!(out, u, p, t, k)
-        row = start + k - 1
+        row = first_row + k - 1
         for i in eachindex(out)
-            out[i] = 2 * o.factor * o.weights[i, row] * (u[i] - o.values[i, row])
+            out[i] = row == 0 ? 0.0 : misfit_slope(o, u, row, i)
         end
+        k == 1 && (has_arrived = true)
         return nothing
     end
+    slopes = o.sensitivity == "quadrature" ? quadrature_slopes : callback_slopes
+    found = try_numerics(() -> slopes(o, solution, times, slope!))
+    return found === nothing || !has_arrived ? nothing : (value, found...)
+end
+
+function backward_options(o)
+    # backsolve stops at the steps of the solution anyway, to set the state to what it was there
+    tstops = o.sensitivity == "backsolve" ? NamedTuple() : (tstops = o.options.tstops,)
+    return (; step_options(o.options, last_time(o) - o.t0)..., tstops...)
+end
+
+"The slopes by a method that integrates them while it solves the adjoint equation."
+function callback_slopes(o, solution, times, slope!)
     du0, dp = adjoint_sensitivities(
-        solution, make_algorithm(backward_word(o)); t = times, dgdu_discrete = slope!, abstol = options.atol, reltol = options.rtol,
-        maxiters = options.max_steps, sensealg = make_sensitivity(o.sensitivity, options),
-        verbose = false,
+        solution, make_algorithm(backward_word(o)); t = times, dgdu_discrete = slope!, sensealg = make_sensitivity(o.sensitivity),
+        backward_options(o)...,
     )
-    u_slope .+= vec(du0)
-    p_slope .+= vec(dp)
-    return value
+    return vec(du0), vec(dp)
+end
+
+"""
+The slopes by the adjoint equation first, kept densely, and adaptive quadrature afterwards, one step of either solve after
+the other. (SciMLSensitivity's own goes from one time of the data to the next and overlooks what is narrower than its
+first sample points: the layers before each datum of a stiff problem, a pulse in the input.)
+"""
+function quadrature_slopes(o, solution, times, slope!)
+    algorithm, method = make_algorithm(o.word), make_sensitivity(o.sensitivity)
+    problem = ODEAdjointProblem(solution, method, algorithm, times, slope!)
+    adjoint = try_solve(() -> solve(problem, algorithm; save_everystep = true, save_start = true, backward_options(o)...))
+    adjoint === nothing && return nothing
+    integrand = AdjointSensitivityIntegrand(solution, adjoint, method)
+    steps = sort!(unique!(vcat(solution.t, adjoint.t)))
+    dp = zeros(o.n_parameters)
+    for k in 2:length(steps)
+        dp .+= vec(quadgk(integrand, steps[k - 1], steps[k]; atol = o.options.atol, rtol = o.options.rtol)[1])
+    end
+    return adjoint.u[end], dp
 end
 
 const FEW = 64

@@ -64,15 +64,19 @@ between two of them is wrong by many tolerances; so those of higher order step o
 stop_times(algorithm, options, saveat) = options.tstops
 stop_times(::Union{KenCarp4, KenCarp5, Kvaerno4, Kvaerno5}, options, saveat) = vcat(options.tstops, saveat)
 
+"What limits and controls steps, forwards and backwards in time."
+function step_options(options, span)
+    dt = options.dt > 0 ? (dt = options.dt,) : NamedTuple()
+    dtmax = options.dtmax > 0 ? options.dtmax : span
+    return (; dt..., dtmax, reltol = options.rtol, abstol = options.atol, maxiters = options.max_steps, verbose = false)
+end
+
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
     fill!(MEMBERS_USED, false)
-    span = problem.tspan[2] - problem.tspan[1]
-    step = options.dt > 0 ? (dt = options.dt,) : NamedTuple()
     return solve(
         problem, algorithm;
-        step..., reltol = options.rtol, abstol = options.atol, maxiters = options.max_steps,
-        dtmax = options.dtmax > 0 ? options.dtmax : span, tstops = stop_times(algorithm, options, saveat), saveat, dense,
-        save_everystep = everystep, internalnorm = nan_norm, callback = WATCH, verbose = false,
+        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops = stop_times(algorithm, options, saveat),
+        saveat, dense, save_everystep = everystep, internalnorm = nan_norm, callback = WATCH,
     )
 end
 
