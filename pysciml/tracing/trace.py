@@ -1,6 +1,7 @@
 """A user's function becomes a Program: it runs on stand-ins, and what it did is recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from .source import Place, library_of_exception, place_of_exception, place_of_fu
 from .tracer import Storage, Traced, TracedArray, TracedScalar, View
 
 TABLES = (creation, einsum, indexing, linear, reductions, shaping, stencils, ufuncs)
+# (recorder, what the function returned) -> the outputs as (name, node)
+Gather = Callable[[Recorder, Any], Iterable[tuple[str, int]]]
+
 _RANDOM_REMEDY = (
     "A model must give the same answer for the same arguments: draw random numbers outside and close over them, "
     "and keep no counters or clocks in it."
@@ -46,12 +50,21 @@ def trace_model(function: Callable, u_layout: Layout, p_layout: Layout) -> Progr
     TraceError
         For what can't be traced, with the user's file, line, source text and the form that can.
     """
+
+    def gather(recorder, result):
+        return [("du", assemble(recorder, function, result, u_layout))]
+
+    return trace_outputs(function, u_layout, p_layout, gather)
+
+
+def trace_outputs(function: Callable, u_layout: Layout, p_layout: Layout, gather: Gather) -> Program:
+    """The Program of any function of ``(t, u, p)``; what it returned becomes the outputs that ``gather`` names."""
     check_signature(function)
     draws = _random_state()
-    program = _trace_once(function, u_layout, p_layout)
+    program = _trace_once(function, u_layout, p_layout, gather)
     n_more = 1 if _random_state() == draws else 8  # numbers were drawn: look more often whether they matter
     for _ in range(n_more):
-        _check_same(program, _trace_once(function, u_layout, p_layout), function)
+        _check_same(program, _trace_once(function, u_layout, p_layout, gather), function)
     return program
 
 
@@ -82,14 +95,13 @@ def _is_same_constant(first, second, node):
     return a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _trace_once(function, u_layout, p_layout) -> Program:
+def _trace_once(function, u_layout, p_layout, gather) -> Program:
     recorder = Recorder([Input("t", ()), Input("u", (u_layout.size,)), Input("p", (p_layout.size,))])
     with recording(recorder):
         t = TracedScalar(recorder, Storage(0), np.empty((), dtype=bool))
         u, p = (_make_stand_in(recorder, node, layout) for node, layout in ((1, u_layout), (2, p_layout)))
         result = _call(function, t, u, p)
-        node = assemble(recorder, function, result, u_layout)
-        return recorder.builder.build([("du", node)])
+        return recorder.builder.build(gather(recorder, result))
 
 
 def _make_stand_in(recorder, node, layout):
