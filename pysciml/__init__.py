@@ -16,7 +16,9 @@ from .fitting.shooting import GrowingHorizon
 from .fitting.trainable import Interval, Positive
 from .networks import MLP
 from .plotting import plot_states
+from .problems.events import Event, every
 from .problems.ode import ODEProblem
+from .problems.schedule import Schedule
 
 __version__ = "0.1.0"
 
@@ -25,6 +27,7 @@ __all__ = [
     "MLP",
     "Adam",
     "EngineUnavailable",
+    "Event",
     "FitResult",
     "GrowingHorizon",
     "Interval",
@@ -33,11 +36,13 @@ __all__ = [
     "Positive",
     "ProblemError",
     "PySciMLError",
+    "Schedule",
     "SolveFailed",
     "Status",
     "TraceError",
     "UnsupportedByEngine",
     "doctor",
+    "every",
     "fit",
     "gradient",
     "load_example",

@@ -7,10 +7,11 @@ import numpy as np
 
 from .fitting.stages import Stage
 from .ir.program import Program
+from .problems.flat import FlatEvent
 
 
 class Capability(NamedTuple):
-    """Something an engine can do: ``kind`` is problem, algorithm, sensitivity or optimizer; ``word`` its name."""
+    """Something an engine can do: ``kind`` is problem, event, algorithm, sensitivity, ...; ``word`` its name."""
 
     kind: str
     word: str
@@ -38,10 +39,19 @@ class SolveRequest:
     dtmax: float | None = None
     max_steps: int = 100_000
     progress: bool = False
+    events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm)})
+        kinds = {"root" if event.times is None else "preset" for event in self.events}
+        events = (Capability("event", kind) for kind in kinds)
+        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm), *events})
+
+
+def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capability]:
+    """What the gradient of a solve needs."""
+    events = {Capability("gradient of", "events")} if solve.events else set()
+    return solve.needs | {Capability("sensitivity", sensitivity)} | events
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +73,7 @@ class ObjectiveRequest:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return self.solve.needs | {Capability("sensitivity", self.sensitivity)}
+        return objective_needs(self.solve, self.sensitivity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,9 @@ from ..fitting.trainable import (
     read_trainable,
     scatter_x,
 )
+from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
-from ..requests import Capability, ObjectiveRequest, SolveRequest
+from ..requests import ObjectiveRequest, SolveRequest, objective_needs
 from ..words import check_keywords, nearest
 from .solve import check_algorithm, check_tolerances
 
@@ -88,18 +89,19 @@ def make_misfit(
     check_inside(blocks, gather_x(blocks, problem.u0_values, problem.p_values))
     chosen = choose_engine(engine)
     end = float(times[-1]) if times[-1] > problem.span[0] else problem.span[1]
+    flat = flatten_model(problem, times)
     request = SolveRequest(
-        program=problem.program,
+        program=flat.program,
         u0=problem.u0_values,
-        p=problem.p_values,
+        p=flat.p,
         t_span=(problem.span[0], end),
         algorithm=algorithm,
         saveat=times,
         rtol=float(rtol),
         atol=float(atol),
+        events=flat.events,
     )
-    needs = request.needs | {Capability("sensitivity", sensitivity)}
-    check_capabilities(chosen, needs, engine_capabilities())
+    check_capabilities(chosen, objective_needs(request, sensitivity), engine_capabilities())
     scales = loss_scales(loss, observations, problem.u_layout)
     return Misfit(problem, chosen, observations, scales, blocks, request, sensitivity)
 

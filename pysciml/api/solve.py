@@ -7,6 +7,7 @@ from ..datasets.to_dataset import to_arrays, to_dataset
 from ..engines.base import RawSolution, check_capabilities, is_success
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
+from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_shown_times, show_time
 from ..problems.units import check_same_unit
@@ -63,7 +64,9 @@ def solve(
     -------
     xarray.Dataset
         One variable a state ``(time, *own dims)`` with units; parameters are coordinates; engine, algorithm, status and
-        the Program's hash are attrs, and everything else about the run is one JSON string, ``attrs["pysciml"]``.
+        the Program's hash are attrs, and everything else about the run is one JSON string, ``attrs["pysciml"]``. The
+        times of an event are the variable ``<name>_time (name,)``; a parameter that events change is a coordinate on
+        ``time``. An event that ends the solve ends the rows too.
 
     Raises
     ------
@@ -92,10 +95,11 @@ def solve(
     check_tolerances(rtol, atol)
     _check_options(dt, dtmax, max_steps, progress, check, output)
     times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
+    flat = flatten_model(problem, times)
     request = SolveRequest(
-        program=problem.program,
+        program=flat.program,
         u0=problem.u0_values,
-        p=problem.p_values,
+        p=flat.p,
         t_span=problem.span,
         algorithm=algorithm,
         saveat=times,
@@ -106,6 +110,7 @@ def solve(
         dtmax=None if dtmax is None else float(dtmax),
         max_steps=int(max_steps),
         progress=progress,
+        events=flat.events,
     )
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
@@ -113,7 +118,7 @@ def solve(
     if output == "arrays":
         answer = to_arrays(raw, problem, shown)
     else:
-        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown)
+        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown, flat.events)
     if check and not is_success(raw.status[0]):
         raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
     return answer

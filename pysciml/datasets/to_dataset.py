@@ -9,12 +9,16 @@ from ..engines.base import RawSolution
 from ..problems.labels import coords_on
 from ..problems.ode import ODEProblem
 from .attrs import own_versions, to_json, variable_attrs
+from .event_variables import changed_coords, event_variables
 
 
-def to_dataset(raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None) -> xr.Dataset:
+def to_dataset(
+    raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None, events=()
+) -> xr.Dataset:
     """A solution of one trajectory: one variable a state, parameters as coordinates, provenance in attrs.
 
-    ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them.
+    ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them; ``events`` are the
+    request's.
     """
     t = solution_times(raw, problem, times)
     attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
@@ -24,6 +28,9 @@ def to_dataset(raw: RawSolution, problem: ODEProblem, engine: str, settings: Map
         dims = problem.dims[name]
         variables[name] = (("time", *dims), values, variable_attrs(name, problem.units, problem.long_names))
         coords |= coords_on(problem.coords, dims)
+    if raw.firings is not None:
+        variables |= event_variables(raw.firings, problem, events)
+        coords |= changed_coords(raw, problem, events)
     return xr.Dataset(variables, coords, _solution_attrs(raw, problem, engine, settings))
 
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,6 +59,17 @@ def is_success(status: Status) -> bool:
     return status in (Status.SUCCESS, Status.TERMINATED)
 
 
+class Firings(NamedTuple):
+    """Which events fired, in order: ``t (k,)``, ``event (k,)`` positions in the request, ``p (k, c)``.
+
+    ``p`` holds the parameters that events may change (``problems.flat.changed_parameters``) after each firing.
+    """
+
+    t: np.ndarray
+    event: np.ndarray
+    p: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class RawSolution:
     """What a solve gives back: NumPy arrays only.
@@ -76,6 +88,7 @@ class RawSolution:
     message: str = ""
     statistics: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    firings: Firings | None = None  # None: the request had no events
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +167,7 @@ def check_capabilities(
         known = [name for name, capabilities in others.items() if need in capabilities]
         words = sorted(c.word for c in engine.capabilities if c.kind == need.kind)
         where = f"engine={known[0]!r} does" if known else "no other engine does either"
+        has = f" It has: {', '.join(words)}." if words else ""
         raise UnsupportedByEngine(
-            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}. "
-            f"It has: {', '.join(words)}."
+            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}.{has}"
         )

@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..ir.format import format_equations
+from .events import Every
+from .schedule import Schedule
 
 
 def describe_problem(problem) -> str:
@@ -18,7 +20,34 @@ def describe_problem(problem) -> str:
     labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
     rates = {"du": _element_labels(problem.u_layout, "'")}
     lines += ["Equations"] + [f"    {line}" for line in format_equations(problem.program, labels, rates)]
+    lines += ["Events"] * bool(problem.events) + [line for e in problem.events for line in _event_lines(problem, e)]
     return "\n".join(lines)
+
+
+def _event_lines(problem, event):
+    """When an event fires, and what it changes."""
+    if isinstance(event, Schedule):
+        n, states = len(event.state), ", ".join(dict.fromkeys(event.state))
+        return [f"    {event.name}: {n} dose{'s' if n > 1 else ''} to {states}"]
+    labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
+    end = ", where the solve ends" * event.terminal
+    lines = [f"    {event.name}: {_event_moment(event, labels)}{end}"]
+    if event.effect is not None:
+        new = {key: [w for w in words if w.split("[")[0] in event.changed] for key, words in labels.items()}
+        lines += [f"        {line}" for line in format_equations(event.effect, labels, new)]
+    return lines
+
+
+def _event_moment(event, labels):
+    if event.condition is not None:
+        (line,) = format_equations(event.condition, labels)
+        word = {0: "crosses", 1: "rises through", -1: "falls through"}[event.direction]
+        return f"{line.removeprefix('value = ')} {word} 0"
+    if isinstance(event.times, Every):
+        start = "" if event.times.start is None else f" from {event.times.start:g}"
+        return f"every {event.times.dt:g}{start}"
+    shown = ", ".join(map(str, event.times[:4]))
+    return f"at {shown}" + ", ..." * (len(event.times) > 4)
 
 
 def _element_labels(layout, mark=""):

@@ -20,6 +20,11 @@ class Labels:
     units: Mapping[str, str]
     long_names: Mapping[str, str]
 
+    @property
+    def names(self) -> set[str]:
+        """Everything that has a name: states, parameters, dimensions and coordinates."""
+        return {*self.dims, *(dim for dims in self.dims.values() for dim in dims), *map(str, self.coords)}
+
 
 def make_labels(states: Values, parameters: Values, dims=None, coords=None, units=None) -> Labels:
     """Labels from what DataArrays brought and what was given by keyword; ProblemError where they do not fit."""

@@ -1,6 +1,6 @@
 """ODEProblem: an initial-value problem as a frozen value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -16,15 +16,16 @@ from ..tracing.record import make_record
 from ..tracing.trace import trace_model
 from ..words import check_keywords
 from .describe import describe_problem
+from .events import Event, ProblemEvent, read_events
 from .labels import Labels, make_labels
 from .names import ONE_TRAJECTORY, check_disjoint
 from .remake import merge_values, replace_labels
+from .schedule import Schedule
 from .times import Calendar, read_span, read_times
 from .values import Values, read_parameters, read_states
 
 LATER = {
     "observe": "observables: compute them from the states of the solution",
-    "events": "events: solve up to the event, then remake(u0=..., t_span=...) and solve on",
     "mass_matrix": "mass matrices: solve the equations for the derivatives",
 }
 
@@ -53,7 +54,9 @@ class ODEProblem:
         Coordinates of these dimensions.
     units : dict, optional
         Labels by name of state, parameter, coordinate, or ``"time"``. They are compared, never converted.
-    observe, events, mass_matrix : optional
+    events : sequence of Event and Schedule, default ()
+        What happens at certain moments; several at one moment fire in this order.
+    observe, mass_matrix : optional
         Not supported yet.
     name : str, optional
         Title of the problem, kept in results.
@@ -72,6 +75,8 @@ class ODEProblem:
         How dates become floats; None where ``t_span`` is in numbers.
     dims, coords, units, long_names : mapping
         Labels by name.
+    events : tuple
+        The events as recorded.
 
     Raises
     ------
@@ -80,7 +85,7 @@ class ODEProblem:
     TraceError
         If ``f`` does what can't be recorded, or returns something that does not match ``u0``.
     UnsupportedByEngine
-        For ``observe``, ``events`` and ``mass_matrix``.
+        For ``observe`` and ``mass_matrix``.
 
     Notes
     -----
@@ -109,6 +114,7 @@ class ODEProblem:
     units: Mapping[str, str]
     long_names: Mapping[str, str]
     name: str | None
+    events: tuple[ProblemEvent, ...]
 
     def __init__(
         self,
@@ -121,13 +127,13 @@ class ODEProblem:
         coords=None,
         units: Mapping[str, str] | None = None,
         observe=None,
-        events=(),
+        events: "Event | Schedule | Sequence[Event | Schedule]" = (),
         mass_matrix=None,
         name: str | None = None,
         **unknown,
     ):
         check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__ or ())
-        _refuse_later(observe=observe, events=events, mass_matrix=mass_matrix)
+        _refuse_later(observe=observe, mass_matrix=mass_matrix)
         if not callable(f):
             raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")
         states, parameters = read_states(u0), read_parameters(p)
@@ -145,6 +151,7 @@ class ODEProblem:
             span=span,
             calendar=calendar,
             name=_check_title(name),
+            events=read_events(events, u_layout, p_layout, labels.names, calendar),
             **vars(labels),
         )
 
@@ -183,15 +190,17 @@ class ODEProblem:
         """Parameters as a read-only record of the kind that the model sees; networks can be called on arrays."""
         return make_record(self.p_layout, self.p_values)
 
-    def remake(self, *, u0=None, p=None, t_span=None, dims=None, coords=None, units=None, name=None) -> "ODEProblem":
-        """Return the same model with other values; nothing is traced again.
+    def remake(
+        self, *, u0=None, p=None, t_span=None, dims=None, coords=None, units=None, name=None, events=None
+    ) -> "ODEProblem":
+        """Return the same model with other values; nothing is traced again but new events.
 
         Parameters
         ----------
         u0, p : optional
             Values by name, merged into the problem's (or the whole array of a bare one). Shapes stay. A network takes
             its flat weights ``(n_weights,)``, or a spec that differs in its seed only.
-        t_span, dims, coords, units, name : optional
+        t_span, dims, coords, units, name, events : optional
             As in :class:`ODEProblem`, instead of the problem's.
 
         Returns
@@ -225,6 +234,10 @@ class ODEProblem:
             changes |= dict(zip(("t_span", "span", "calendar"), parts, strict=True))
         if name is not None:
             changes["name"] = _check_title(name)
+        if events is not None or "calendar" in changes:
+            labels, calendar = self._labels, changes.get("calendar", self.calendar)
+            given = self.events if events is None else events
+            changes["events"] = read_events(given, self.u_layout, self.p_layout, labels.names, calendar)
         return ODEProblem.from_fields(**(self.fields() | changes))
 
     def is_inside(self, times) -> np.ndarray:
@@ -244,7 +257,8 @@ class ODEProblem:
         """What equality compares: the Program, the arrays, and the labels."""
         dims, units = tuple(self.dims.items()), tuple(sorted(self.units.items()))
         arrays = self.u0_values.tobytes(), self.p_values.tobytes()
-        return (self.program, self.u_layout, self.p_layout, *arrays, self.span, self.calendar, dims, units, self.name)
+        labels = (self.calendar, dims, units, self.name, self.events)
+        return (self.program, self.u_layout, self.p_layout, *arrays, self.span, *labels)
 
     def __eq__(self, other):
         if not isinstance(other, ODEProblem):

@@ -11,9 +11,11 @@ from ..ir.schema import program_from_json, program_to_json
 from ..networks import MLP
 from ..tracing.layout import Layout, make_layout
 from .ode import ODEProblem
-from .times import is_cftime, read_span
+from .schema_events import event_from_plain, event_to_plain, time_from_plain, time_to_plain
+from .times import read_span
 
-PROBLEM_VERSION = 1
+PROBLEM_VERSION = 2
+_SINCE_VERSION_2 = {"events": []}
 _SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _KEYS = {
     "kind",
@@ -27,6 +29,7 @@ _KEYS = {
     "units",
     "long_names",
     "name",
+    "events",
 }
 
 
@@ -39,12 +42,13 @@ def problem_to_json(problem: ODEProblem) -> str:
             "program": json.loads(program_to_json(problem.program, origins=False)),  # files go to other people
             "states": _from_layout(problem.u_layout, problem.u0_values),
             "parameters": _from_layout(problem.p_layout, problem.p_values),
-            "t_span": [_from_time(end) for end in problem.t_span],
+            "t_span": [time_to_plain(end) for end in problem.t_span],
             "dims": {name: list(dims) for name, dims in problem.dims.items()},
             "coords": {name: _from_coord(variable) for name, variable in problem.coords.items()},
             "units": dict(problem.units),
             "long_names": dict(problem.long_names),
             "name": problem.name,
+            "events": [event_to_plain(event) for event in problem.events],
         },
         allow_nan=False,
         ensure_ascii=False,
@@ -63,6 +67,8 @@ def problem_from_json(text: str) -> ODEProblem:
         raise ProblemError(
             f"the problem was saved by a newer pysciml (version {raw.get('version')}); update yours to read it"
         )
+    if raw["version"] == 1:
+        raw = _SINCE_VERSION_2 | raw
     if set(raw) != _KEYS:
         raise ProblemError(f"the saved problem is damaged: unknown or missing {', '.join(sorted(set(raw) ^ _KEYS))}")
     try:
@@ -80,7 +86,7 @@ def _to_problem(raw):
     shapes = {item.name: item.shape for item in program.inputs}
     if shapes != {"t": (), "u": (u_layout.size,), "p": (p_layout.size,)}:
         raise ProblemError(f"the saved problem is damaged: its Program takes {shapes}")
-    t_span, span, calendar = read_span([_to_time(end) for end in raw["t_span"]], raw["units"].get("time"))
+    t_span, span, calendar = read_span([time_from_plain(end) for end in raw["t_span"]], raw["units"].get("time"))
     return ODEProblem.from_fields(
         program=program,
         u_layout=u_layout,
@@ -95,6 +101,7 @@ def _to_problem(raw):
         units=raw["units"],
         long_names=raw["long_names"],
         name=raw["name"],
+        events=tuple(event_from_plain(event, u_layout, p_layout) for event in raw["events"]),
     )
 
 
@@ -129,25 +136,6 @@ def _to_layout(raw) -> tuple[Layout, np.ndarray]:
 
 def _from_network(spec: MLP) -> dict:
     return {name: getattr(spec, name) for name in MLP.__dataclass_fields__}
-
-
-def _from_time(end):
-    """A number or a date as text; a cftime date as its parts."""
-    if isinstance(end, int | float):
-        return end
-    if is_cftime(end):
-        parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-        return {"calendar": end.calendar, "parts": [getattr(end, part) for part in parts]}
-    return {"date": end if isinstance(end, str) else str(np.datetime64(end))}
-
-
-def _to_time(raw):
-    if not isinstance(raw, dict):
-        return raw
-    if "date" in raw:
-        return raw["date"]
-    kind = type(xr.date_range("2000-01-01", periods=1, calendar=raw["calendar"], use_cftime=True).values[0])
-    return kind(*raw["parts"])
 
 
 def _from_coord(variable: xr.Variable) -> dict:

@@ -26,7 +26,7 @@ def _assemble(recorder, result, layout):
                 "Return the derivative in the form of u0.",
             )
         values = {layout.names[0]: result}
-    parts = [_match_shape(recorder, entry, values[entry.name]) for entry in layout.entries]
+    parts = [match_shape(recorder, entry, values[entry.name]) for entry in layout.entries]
     if len(parts) == 1:
         return _flat(recorder, parts[0])
     if all(recorder.node(part).shape == () for part in parts):
@@ -69,9 +69,10 @@ def _describe(result) -> str:
     return f"a {type(result).__name__}" if shape is None else f"an array of shape {shape}"
 
 
-def _match_shape(recorder, entry: Entry, value) -> int:
+def match_shape(recorder, entry: Entry, value, word="derivative") -> int:
+    """The node of a returned value in its entry's shape; ``word`` is what a message calls it."""
     if value is None:
-        raise _mismatch(f"returned None for {entry.name!r} (is a `return` missing?)", "Return its derivative.")
+        raise _mismatch(f"returned None for {entry.name!r} (is a `return` missing?)", f"Return its {word}.")
     try:
         value = to_float(lift(value))
     except TraceError as error:
@@ -83,5 +84,5 @@ def _match_shape(recorder, entry: Entry, value) -> int:
         return recorder.add("broadcast", (value._node,), (entry.shape,))
     raise _mismatch(
         f"returned shape {value.shape} for {entry.name!r}: got {value.shape}, expected {entry.shape}",
-        f"The derivative has the shape of the state {entry.name!r}, {entry.shape}.",
+        f"The {word} has the shape of the state {entry.name!r}, {entry.shape}.",
     )

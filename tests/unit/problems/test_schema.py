@@ -85,7 +85,7 @@ DAMAGES = {
     "no JSON": (lambda raw: "{", "not a saved problem"),
     "something else": (lambda raw: json.dumps([1]), "not a saved ODEProblem"),
     "newer": (lambda raw: json.dumps(raw | {"version": 99}), "newer pysciml (version 99)"),
-    "unknown field": (lambda raw: json.dumps(raw | {"events": []}), "unknown or missing events"),
+    "unknown field": (lambda raw: json.dumps(raw | {"extra": []}), "unknown or missing extra"),
     "missing field": (lambda raw: json.dumps({k: v for k, v in raw.items() if k != "dims"}), "unknown or missing dims"),
     "too few values": (lambda raw: json.dumps(_without_a_value(raw)), "'c' has 5 values"),
     "other states": (lambda raw: json.dumps(raw | {"states": {"form": "record", "entries": []}}), "its Program takes"),
