@@ -61,7 +61,9 @@ class ObjectiveRequest:
     ``solve.saveat`` holds the data's times. ``parametrization`` has the input ``x (k,)`` and the outputs
     ``u0 (state,)`` and ``p (parameter,)``; everything that isn't trained is a constant in it. The value is
     ``sum(weights * (u - values)**2)`` over ``(time, state)``; ``weights`` is zero where there is no datum, and
-    ``values`` is finite everywhere (zero where there is none). Each loss word is a choice of weights.
+    ``values`` is finite everywhere (zero where there is none). Each loss word is a choice of weights. Where there is
+    ``observe`` (inputs ``t (), u (state,), p (parameter,)``, output ``y (observable,)``), its output at the data's
+    times takes the place of ``u`` in the value, and ``values`` and ``weights`` are ``(time, observable)``.
     """
 
     solve: SolveRequest
@@ -70,6 +72,7 @@ class ObjectiveRequest:
     values: np.ndarray
     weights: np.ndarray
     sensitivity: str = "auto"
+    observe: Program | None = None
 
     @property
     def needs(self) -> frozenset[Capability]:

@@ -54,19 +54,20 @@ end
 """
     make_objective(program, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)
 
-An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`.
+An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`, or those of the
+observables that `observe`, a Program, makes of the `n_states` states.
 """
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
-        rtol, atol, dt, dtmax, max_steps, tstops
+        rtol, atol, dt, dtmax, max_steps, tstops, observe = nothing, n_states = size(values, 1)
     )
-    times = floats(times)
+    times, x0 = floats(times), floats(x0)
     objective = Objective(
         RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
         collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops),
-        string(word), string(sensitivity), length(times), 1.0, nothing
+        string(word), string(sensitivity), length(times), 1.0, nothing, Int(n_states),
+        observe === nothing ? nothing : RightHandSide(observe)
     )
-    x0 = floats(x0)
     word == "auto" && (objective.word = choose_algorithm(objective, x0))
     sensitivity == "auto" && (objective.sensitivity = choose_sensitivity(objective, length(x0)))
     return objective

@@ -4,7 +4,8 @@
     Objective
 
 `value = factor * sum(weights .* (u .- values).^2)` over the first `rows` times. `parametrization(u0, p, x)` gives the
-initial value and the parameters. `values` and `weights` are `(state, time)`.
+initial value and the parameters. `values` and `weights` are `(state, time)`; where there is `observe(y, u, p, t)`, its `y`
+takes the place of the state `u`, and they are `(observable, time)`.
 """
 mutable struct Objective
     const f::RightHandSide
@@ -20,9 +21,12 @@ mutable struct Objective
     rows::Int
     factor::Float64
     pullback::Any
+    const n_states::Int
+    const observe::Union{Nothing, RightHandSide}
 end
 
-n_states(o::Objective) = size(o.values, 1)
+n_states(o::Objective) = o.n_states
+n_measured(o::Objective) = size(o.values, 1)
 
 "Initial value and parameters at x, of x's number type."
 function parametrize(o::Objective, x::Vector{T}) where {T}
@@ -32,12 +36,26 @@ function parametrize(o::Objective, x::Vector{T}) where {T}
 end
 
 "What one time adds to the value."
-function misfit(o, u, row)
-    total = zero(eltype(u))
-    for i in eachindex(u)
-        total += o.weights[i, row] * (u[i] - o.values[i, row])^2
+function misfit(o, u, p, row)
+    y = measured(o.observe, u, p, o.times[row], n_measured(o))
+    total = zero(eltype(y))
+    for i in eachindex(y) # an observable may be NaN where there is no datum
+        iszero(o.weights[i, row]) || (total += o.weights[i, row] * (y[i] - o.values[i, row])^2)
     end
     return o.factor * total
+end
+
+"""
+    misfit_slopes!(slope, p_slope, o, u, p, row)
+
+The slope of what one time adds by the state there; its slope by the parameters that observables see is added to `p_slope`.
+"""
+function misfit_slopes!(slope, p_slope, o, u, p, row)
+    y = measured(o.observe, u, p, o.times[row], n_measured(o))
+    slope_of(w, difference) = iszero(w) ? 0.0 : 2 * o.factor * w * difference
+    v = [slope_of(o.weights[i, row], y[i] - o.values[i, row]) for i in eachindex(y)]
+    o.observe === nothing ? copyto!(slope, v) : pull_back_observables!(slope, p_slope, o.observe, v, u, p, o.times[row])
+    return slope
 end
 
 "The solution at the data's times, or nothing if it doesn't get there."
@@ -73,7 +91,7 @@ function objective_value(o::Objective, x::Vector{Float64})
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
     rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-    return rows === nothing ? NaN : sum(misfit(o, rows[k], k) for k in 1:(o.rows); init = 0.0)
+    return rows === nothing ? NaN : sum(misfit(o, rows[k], p, k) for k in 1:(o.rows); init = 0.0)
 end
 
 "Value and gradient; NaN everywhere if the solve fails."
@@ -118,7 +136,7 @@ function dual_gradient!(gradient, o, x)
     function chunk!(gradient, first, ::Val{N}) where {N}
         u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
         rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-        return rows === nothing ? NaN : store!(gradient, sum(misfit(o, rows[k], k) for k in 1:(o.rows)), first)
+        return rows === nothing ? NaN : store!(gradient, sum(misfit(o, rows[k], p, k) for k in 1:(o.rows)), first)
     end
     return each_chunk(chunk!, gradient, x)
 end
@@ -163,7 +181,7 @@ function forward_gradient!(gradient, o, x)
         rows = solve_rows(o, make_problem(variational(o.f, p, n), z0, Float64[], (o.t0, last_time(o))))
         rows === nothing && return NaN
         u = Vector{D}(undef, n)
-        return store!(gradient, sum(misfit(o, pack!(u, rows[k]), k) for k in 1:(o.rows)), first)
+        return store!(gradient, sum(misfit(o, pack!(u, rows[k]), p, k) for k in 1:(o.rows)), first)
     end
     return each_chunk(chunk!, gradient, x)
 end
@@ -194,11 +212,11 @@ function adjoint_gradient!(gradient, o, x)
     return value
 end
 
-"The misfit's slope by the state at a row."
-misfit_slope(o, u, row, i) = 2 * o.factor * o.weights[i, row] * (u[i] - o.values[i, row])
-
 "Data at the start only: nothing is solved."
-start_slopes(o, u0, p) = (misfit(o, u0, 1), [misfit_slope(o, u0, 1, i) for i in eachindex(u0)], zero(p))
+function start_slopes(o, u0, p)
+    p_slope = zero(p)
+    return misfit(o, u0, p, 1), misfit_slopes!(zero(u0), p_slope, o, u0, p, 1), p_slope
+end
 
 "The sum of all misfits and its slopes by the initial value and the parameters, or nothing if a solve fails."
 function adjoint_slopes(o::Objective, u0, p)
@@ -206,7 +224,7 @@ function adjoint_slopes(o::Objective, u0, p)
     forward() = solve_problem(problem, make_algorithm(o.word), o.options; dense = true, everystep = true)
     solution = try_solve(forward)
     solution === nothing && return nothing
-    value = sum(misfit(o, solution(o.times[k]), k) for k in 1:(o.rows))
+    value = sum(misfit(o, solution(o.times[k]), p, k) for k in 1:(o.rows))
     # t0 is among the times even without data there: the call for it tells that the adjoint equation was solved to its
     # end, which SciMLSensitivity does not
     times = o.times[1:(o.rows)]
@@ -215,15 +233,25 @@ function adjoint_slopes(o::Objective, u0, p)
     has_arrived = false
     function slope!(out, u, p, t, k)
         row = first_row + k - 1
-        for i in eachindex(out)
-            out[i] = row == 0 ? 0.0 : misfit_slope(o, u, row, i)
-        end
+        row == 0 ? fill!(out, 0.0) : misfit_slopes!(out, nothing, o, u, p, row)
         k == 1 && (has_arrived = true)
         return nothing
     end
     slopes = o.sensitivity == "quadrature" ? quadrature_slopes : callback_slopes
     found = try_numerics(() -> slopes(o, solution, times, slope!))
-    return found === nothing || !has_arrived ? nothing : (value, found...)
+    (found === nothing || !has_arrived) && return nothing
+    add_measured_slopes!(found[2], o, solution, p)
+    return value, found...
+end
+
+"The slopes by the parameters that observables see themselves, added to those through the state."
+function add_measured_slopes!(p_slope, o, solution, p)
+    o.observe === nothing && return p_slope
+    slope = zeros(n_states(o))
+    for row in 1:(o.rows)
+        misfit_slopes!(slope, p_slope, o, solution(o.times[row]), p, row)
+    end
+    return p_slope
 end
 
 function backward_options(o)

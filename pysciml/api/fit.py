@@ -44,8 +44,8 @@ def fit(
     problem : ODEProblem
         The model, its initial values, and the start values of its parameters.
     data : xarray.Dataset
-        Measured states over ``time``, in the problem's units; NaN where nothing was measured. States that are not in
-        it count as not observed.
+        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured. What is
+        not in it counts as not observed.
     loss : {"nmse", "mse"}, default "nmse"
         Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
         standard deviation (dimensionless).
@@ -108,7 +108,7 @@ def fit(
     seed = check_seed(seed)
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
     parametrization, z0 = _scaled(misfit)
-    seen = misfit.observations
+    seen = misfit.measured
     stages = make_stages(strategy, optimizers, seen.times, seen.mask, problem.span[0])
     request = FitRequest(misfit.request(parametrization, z0), stages, seed)
     trained = _trained_names(misfit)
@@ -163,7 +163,9 @@ def _scaled(misfit: Misfit):
         if np.array_equal(problem.p_values[entry.slice], entry.network.initial_weights(name))
     }
     typical = _typical(misfit)
-    parametrization = scaled_parametrization(blocks, x0, problem.u0_values, problem.p_values, networks, typical)
+    parametrization = scaled_parametrization(
+        blocks, x0, problem.u0_values, problem.p_values, networks, typical, problem.initial
+    )
     return parametrization, scaled_start(blocks, x0, networks, fresh, typical)
 
 

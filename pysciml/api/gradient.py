@@ -35,7 +35,7 @@ def gradient(
     problem : ODEProblem
         The model, its start values and its parameters.
     data : xarray.Dataset
-        Measured states over ``time``, in the problem's units; NaN where nothing was measured.
+        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured.
     loss : {"nmse", "mse"}, default "nmse"
         See :func:`objective`.
     wrt : sequence of str, optional

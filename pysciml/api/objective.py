@@ -22,9 +22,12 @@ from ..fitting.trainable import (
     read_trainable,
     scatter_x,
 )
+from ..ir.program import Program
 from ..problems.flat import flatten_model
+from ..problems.functions import make_measure
 from ..problems.ode import ODEProblem
 from ..requests import ObjectiveRequest, SolveRequest, objective_needs
+from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
 from .solve import check_algorithm, check_tolerances
 
@@ -39,7 +42,10 @@ class Misfit:
 
     problem: ODEProblem
     engine: AbstractEngine
-    observations: Observations
+    observations: Observations  # of states, in the flat order of the problem
+    measured: Observations  # of all that was measured, in the order of ``layout``
+    layout: Layout
+    observe: Program | None  # what makes the measured quantities of a state, where these are not the states
     scales: dict[str, float]
     blocks: tuple[Block, ...]
     solve: SolveRequest
@@ -52,13 +58,16 @@ class Misfit:
 
     def request(self, parametrization, x0) -> ObjectiveRequest:
         """The request for a given parametrization."""
-        weights = loss_weights(self.scales, self.observations, self.problem.u_layout)
-        values = np.where(self.observations.mask, self.observations.values, 0.0)
-        return ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity)
+        weights = loss_weights(self.scales, self.measured, self.layout)
+        values = np.where(self.measured.mask, self.measured.values, 0.0)
+        return ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, self.observe)
 
     def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
-        """The problem with other initial values and parameters (flat vectors)."""
-        return self.problem.remake(u0=_as_given(self.problem.u_layout, u0), p=_as_given(self.problem.p_layout, p))
+        """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
+        new = {"p": _as_given(self.problem.p_layout, p)}
+        if self.problem.initial is None:
+            new["u0"] = _as_given(self.problem.u_layout, u0)
+        return self.problem.remake(**new)
 
 
 def _as_given(layout, flat):
@@ -84,8 +93,11 @@ def make_misfit(
             f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
         )
     times, values = read_observations(data, problem)
-    observations = Observations(times, values)
-    blocks = read_trainable(trainable, problem.u_layout, problem.p_layout)
+    names = {str(name) for name in data.data_vars}
+    observe, layout, columns = make_measure(problem.observe, problem.u_layout, problem.y_layout, names)
+    observations = Observations(times, values[:, : problem.u_layout.size])
+    measured = Observations(times, values[:, columns])
+    blocks = read_trainable(trainable, None if problem.initial else problem.u_layout, problem.p_layout)
     check_inside(blocks, gather_x(blocks, problem.u0_values, problem.p_values))
     chosen = choose_engine(engine)
     end = float(times[-1]) if times[-1] > problem.span[0] else problem.span[1]
@@ -102,8 +114,8 @@ def make_misfit(
         events=flat.events,
     )
     check_capabilities(chosen, objective_needs(request, sensitivity), engine_capabilities())
-    scales = loss_scales(loss, observations, problem.u_layout)
-    return Misfit(problem, chosen, observations, scales, blocks, request, sensitivity)
+    scales = loss_scales(loss, measured, layout)
+    return Misfit(problem, chosen, observations, measured, layout, observe, scales, blocks, request, sensitivity)
 
 
 def objective(
@@ -128,7 +140,7 @@ def objective(
     problem : ODEProblem
         The model, its start values and its parameters.
     data : xarray.Dataset
-        Measured states over ``time``, in the problem's units; NaN where nothing was measured.
+        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured.
     loss : {"nmse", "mse"}, default "nmse"
         Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
         standard deviation (dimensionless).
@@ -172,7 +184,7 @@ def objective(
     """
     check_keywords("objective", unknown, objective.__kwdefaults__ or ())
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
-    parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values)
+    parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values, problem.initial)
     return Objective(misfit, misfit.engine.make_objective(misfit.request(parametrization, misfit.x0)))
 
 

@@ -1,8 +1,11 @@
 """solve(): an initial-value problem as a Dataset."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
+from ..datasets.event_variables import all_parameters
 from ..datasets.to_dataset import to_arrays, to_dataset
 from ..engines.base import RawSolution, check_capabilities, is_success
 from ..engines.choose import choose_engine, engine_capabilities
@@ -58,15 +61,15 @@ def solve(
     check : bool, default True
         Raise if the solve fails. False: return what there is, with ``ds.attrs["status"]``.
     output : {"dataset", "arrays"}, default "dataset"
-        ``"arrays"``: the bare ``(t, {state: array})``.
+        ``"arrays"``: the bare ``(t, {name: array})`` of states and observables.
 
     Returns
     -------
     xarray.Dataset
-        One variable a state ``(time, *own dims)`` with units; parameters are coordinates; engine, algorithm, status and
-        the Program's hash are attrs, and everything else about the run is one JSON string, ``attrs["pysciml"]``. The
-        times of an event are the variable ``<name>_time (name,)``; a parameter that events change is a coordinate on
-        ``time``. An event that ends the solve ends the rows too.
+        One variable a state and observable ``(time, *own dims)`` with units; parameters are coordinates; engine,
+        algorithm, status and the Program's hash are attrs, and everything else about the run is one JSON string,
+        ``attrs["pysciml"]``. The times of an event are the variable ``<name>_time (name,)``; a parameter that events
+        change is a coordinate on ``time``. An event that ends the solve ends the rows too.
 
     Raises
     ------
@@ -115,6 +118,9 @@ def solve(
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
+    if problem.observe is not None:
+        p = all_parameters(raw, problem.p_values, flat.events)
+        raw = replace(raw, y=chosen.observe(problem.observe, raw.t, raw.u[0], p)[np.newaxis])
     if output == "arrays":
         answer = to_arrays(raw, problem, shown)
     else:

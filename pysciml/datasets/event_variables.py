@@ -35,6 +35,17 @@ def changed_coords(raw: RawSolution, problem: ODEProblem, events: tuple[FlatEven
     return coords
 
 
+def all_parameters(raw: RawSolution, p: np.ndarray, events: tuple[FlatEvent, ...]) -> np.ndarray:
+    """The parameters ``(m,)`` along a solution: ``(time, m)`` where some event may change one."""
+    changed = changed_parameters(events)
+    changed = changed[changed < p.size]  # the others are hidden
+    if raw.firings is None or not len(changed):
+        return p
+    rows = np.tile(p, (len(raw.t), 1))
+    rows[:, changed] = parameter_rows(raw, p[changed], events)
+    return rows
+
+
 def parameter_rows(raw: RawSolution, start: np.ndarray, events: tuple[FlatEvent, ...]) -> np.ndarray:
     """The changed parameters ``(time, c)`` at a solution's rows; ``start (c,)`` are their values at the beginning."""
     firings = raw.firings

@@ -10,17 +10,22 @@ from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_times, show_time
 from ..problems.units import check_same_unit
 from ..problems.values import check_pint
+from ..tracing.layout import join_layouts
 from ..words import nearest
 
 
 def read_observations(data: xr.Dataset, problem: ODEProblem) -> tuple[np.ndarray, np.ndarray]:
-    """Times ``(time,)`` as the problem's floats, and values ``(time, state)`` with NaN where nothing was measured."""
+    """Times ``(time,)`` as the problem's floats, and values with NaN where nothing was measured.
+
+    These are ``(time, state + observable)``, in the order of ``join_layouts(problem.u_layout, problem.y_layout)``.
+    """
     _check_dataset(data)
     _check_variables(data, problem)
     times = _read_data_times(data, problem)
-    values = np.full((times.size, problem.u_layout.size), np.nan)
+    layout = join_layouts(problem.u_layout, problem.y_layout)
+    values = np.full((times.size, layout.size), np.nan)
     for name in data.data_vars:
-        entry = problem.u_layout[str(name)]
+        entry = layout[str(name)]
         values[:, entry.slice] = _read_variable(data[name], str(name), problem).reshape(times.size, entry.size)
     return times, values
 
@@ -47,17 +52,18 @@ def _check_dataset(data):
 
 
 def _check_variables(data, problem):
-    """ProblemError for variables that are no states, or have no time."""
-    names = problem.u_layout.names
+    """ProblemError for variables that are no states or observables, or have no time."""
+    names = problem.u_layout.names + problem.y_layout.names
+    kind = "state or observable" if problem.y_layout.names else "state"
     for name in data.data_vars:
         if name in names:
             continue
         if name in problem.p_layout.names:
             raise ProblemError(
-                f"data variable {name!r} is a parameter, not a state; leave it out: data.drop_vars({name!r})"
+                f"data variable {name!r} is a parameter, not a {kind}; leave it out: data.drop_vars({name!r})"
             )
         raise ProblemError(
-            f"data variable {name!r} is not a state (they are {', '.join(names)}); leave it out, "
+            f"data variable {name!r} is not a {kind} (they are {', '.join(names)}); leave it out, "
             f"data.drop_vars({name!r}), or rename it, data.rename({{{name!r}: ...}}){nearest(name, names)}"
         )
     if "time" not in data.dims:
@@ -135,8 +141,9 @@ def _read_variable(variable, name, problem):
 
 
 def _check_coords(variable, name, problem):
-    """ProblemError unless the state's own dims have the problem's sizes and coordinates."""
-    for dim, size in zip(problem.dims[name], problem.u_layout[name].shape, strict=True):
+    """ProblemError unless the own dims of a state or observable have the problem's sizes and coordinates."""
+    shape = (problem.u_layout if name in problem.u_layout.names else problem.y_layout)[name].shape
+    for dim, size in zip(problem.dims[name], shape, strict=True):
         if variable.sizes[dim] != size:
             raise ProblemError(
                 f"data variable {name!r} has length {variable.sizes[dim]} along {dim!r}, expected {size}"

@@ -15,7 +15,7 @@ from .event_variables import changed_coords, event_variables
 def to_dataset(
     raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None, events=()
 ) -> xr.Dataset:
-    """A solution of one trajectory: one variable a state, parameters as coordinates, provenance in attrs.
+    """A solution of one trajectory: one variable a state and observable, parameters as coordinates.
 
     ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them; ``events`` are the
     request's.
@@ -24,7 +24,7 @@ def to_dataset(
     attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
     coords = {"time": ("time", t, attrs)} | _parameter_coords(problem)
     variables = {}
-    for name, values in problem.u_layout.unflatten(raw.u[0]).items():
+    for name, values in _arrays(raw, problem).items():
         dims = problem.dims[name]
         variables[name] = (("time", *dims), values, variable_attrs(name, problem.units, problem.long_names))
         coords |= coords_on(problem.coords, dims)
@@ -35,8 +35,14 @@ def to_dataset(
 
 
 def to_arrays(raw: RawSolution, problem: ODEProblem, times=None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A solution as ``(t, {state: array})``."""
-    return solution_times(raw, problem, times), problem.u_layout.unflatten(raw.u[0])
+    """A solution as ``(t, {name: array})``."""
+    return solution_times(raw, problem, times), _arrays(raw, problem)
+
+
+def _arrays(raw, problem):
+    """States and observables by name."""
+    observed = {} if raw.y is None else problem.y_layout.unflatten(raw.y[0])
+    return problem.u_layout.unflatten(raw.u[0]) | observed
 
 
 def solution_times(raw: RawSolution, problem: ODEProblem, times=None) -> np.ndarray:
@@ -57,6 +63,8 @@ def _solution_attrs(raw, problem, engine, settings):
         "t_span": [str(end) for end in problem.t_span],
         "versions": own_versions() | raw.versions,
     }
+    functions = {"initial": problem.initial, "observe": problem.observe}
+    rest["functions"] = {name: program.hash for name, program in functions.items() if program is not None}
     title = {"title": problem.name} if problem.name else {}
     named = {"engine": engine, "algorithm": raw.algorithm, "status": status.name, "program_hash": problem.program.hash}
     return title | named | {"pysciml": to_json(rest)}

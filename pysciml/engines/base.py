@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UnsupportedByEngine
+from ..ir.evaluate import evaluate_program
+from ..ir.program import Program
 from ..requests import Capability, FitRequest, ObjectiveRequest, SolveRequest
 
 
@@ -77,7 +79,8 @@ class RawSolution:
     ``t (time,)``, ``u (trajectory, time, state)``, one status a trajectory. A failed solve holds what was computed
     until then (with ``saveat``: the rows reached, so ``t`` may be shorter than asked). ``algorithm`` is the word that
     ran and ``reason`` why, ``statistics`` plain ints (``steps, rejected, function_evaluations``, ...),
-    ``message`` the engine's own words on a failure.
+    ``message`` the engine's own words on a failure. ``y (trajectory, time, observable)`` are the observables, where
+    the problem has any.
     """
 
     t: np.ndarray
@@ -89,6 +92,7 @@ class RawSolution:
     statistics: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     firings: Firings | None = None  # None: the request had no events
+    y: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,15 @@ class AbstractEngine(ABC):
     @abstractmethod
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
         """Run the stages; the whole loop is inside the engine. KeyboardInterrupt gives the best so far."""
+
+    def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """The output ``(time, observable)`` of ``program`` at times ``t (time,)`` and states ``u (time, state)``.
+
+        Parameters are ``p (m,)``, or ``(time, m)`` where they change on the way.
+        """
+        p = np.broadcast_to(p, (len(t), p.shape[-1]))
+        rows = [evaluate_program(program, *point)[0] for point in zip(t, u, p, strict=True)]
+        return np.reshape(rows, (len(t), program.nodes[program.outputs[0].node].size))
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

@@ -108,11 +108,13 @@ def scaled_parametrization(
     p0: np.ndarray,
     networks: dict[str, tuple[MLP, NetworkScale]],
     typical: np.ndarray,
+    initial: Program | None = None,
 ) -> Program:
     """The Program ``z -> u0, p`` of a fit.
 
     ``networks`` holds spec and scale, by name, of the networks that are trained whole and without bounds;
-    ``typical (k,)`` is the size of each element of ``x`` whose start value is zero.
+    ``typical (k,)`` is the size of each element of ``x`` whose start value is zero; ``initial`` the Program ``p -> u0``
+    where the initial state follows from ``p``.
     """
     builder = ProgramBuilder()
     z = builder.add_input("x", (x0.size,))
@@ -125,7 +127,7 @@ def scaled_parametrization(
         else:
             pieces.append(_add_bounded(builder, part, block, natural_size(block, x0, typical)))
     x = builder.add("concatenate", pieces, (0,)) if len(pieces) > 1 else pieces[0]
-    return add_scatter(builder, blocks, x, u0, p0)
+    return add_scatter(builder, blocks, x, u0, p0, initial)
 
 
 def _add_bounded(builder, part, block, size):

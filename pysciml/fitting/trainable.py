@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ProblemError
 from ..ir.program import Program, ProgramBuilder
+from ..ir.rewrite import inline_program
 from ..tracing.layout import Layout
 from ..words import nearest
 
@@ -87,8 +88,11 @@ class Block:
         return slice(self.source, self.source + self.size)
 
 
-def candidate_blocks(u: Layout, p: Layout) -> list[Block]:
-    """Everything that could be trained, in the order of ``p`` then ``u0``; positions in ``x`` not yet set."""
+def candidate_blocks(u: Layout | None, p: Layout) -> list[Block]:
+    """Everything that could be trained, in the order of ``p`` then ``u0``; positions in ``x`` not yet set.
+
+    ``u`` is None where the initial state follows from ``p``.
+    """
     blocks = []
     for entry in p.entries:
         if entry.network is None:
@@ -101,12 +105,13 @@ def candidate_blocks(u: Layout, p: Layout) -> list[Block]:
             blocks.append(Block(f"{name}.weight", "p", 0, weight, entry.start + layer.weight.start, **owner))
             bias = (layer.out_size,)
             blocks.append(Block(f"{name}.bias", "p", 0, bias, entry.start + layer.bias.start, **owner))
-    blocks += [Block(f"u0_{entry.name}", "u0", 0, entry.shape, entry.start) for entry in u.entries]
+    if u is not None:
+        blocks += [Block(f"u0_{entry.name}", "u0", 0, entry.shape, entry.start) for entry in u.entries]
     return blocks
 
 
 def read_trainable(
-    trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout, p: Layout
+    trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout | None, p: Layout
 ) -> tuple[Block, ...]:
     """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
     candidates = candidate_blocks(u, p)
@@ -114,9 +119,10 @@ def read_trainable(
         chosen = [b for b in candidates if b.vector == "p" and p[b.network or b.name].is_float]
         bounds = [None] * len(chosen)
         if not chosen:
+            names = [] if u is None else ["u0_" + name for name in u.names[:3]]
             raise ProblemError(
-                "trainable: the problem has no float parameters and no networks, so nothing can be trained; "
-                f"name initial values to train these: trainable={['u0_' + e.name for e in u.entries[:3]]}"
+                "trainable: the problem has no float parameters and no networks, so nothing can be trained"
+                + (f"; name initial values to train these: trainable={names}" if names else "")
             )
     else:
         patterns = _read_patterns(trainable)
@@ -196,18 +202,24 @@ def scatter_x(blocks: Sequence[Block], x: np.ndarray, u0: np.ndarray, p: np.ndar
     return vectors["u0"], vectors["p"]
 
 
-def add_scatter(builder: ProgramBuilder, blocks: Sequence[Block], x: int, u0: np.ndarray, p: np.ndarray) -> Program:
-    """Finish a parametrization: from the node of ``x`` to the outputs ``u0`` and ``p``."""
+def add_scatter(
+    builder: ProgramBuilder, blocks: Sequence[Block], x: int, u0: np.ndarray, p: np.ndarray, initial: Program | None
+) -> Program:
+    """Finish a parametrization: from the node of ``x`` to the outputs ``u0`` and ``p``; ``initial`` is ``p -> u0``."""
     vectors = {"u0": builder.constant(u0), "p": builder.constant(p)}
     for block in blocks:
         piece = builder.add("slice", (x,), ((block.start,), (block.size,), (1,)))
         place = ((block.source,), (block.size,), (1,))
         vectors[block.vector] = builder.add("update", (vectors[block.vector], piece), place)
+    if initial is not None:
+        (vectors["u0"],) = inline_program(builder, initial, [vectors["p"]])
     return builder.build(vectors.items())
 
 
-def natural_parametrization(blocks: Sequence[Block], u0: np.ndarray, p: np.ndarray) -> Program:
+def natural_parametrization(
+    blocks: Sequence[Block], u0: np.ndarray, p: np.ndarray, initial: Program | None = None
+) -> Program:
     """``x -> u0, p`` with ``x`` in the user's own units."""
     builder = ProgramBuilder()
     x = builder.add_input("x", (sum(block.size for block in blocks),))
-    return add_scatter(builder, blocks, x, u0, p)
+    return add_scatter(builder, blocks, x, u0, p, initial)

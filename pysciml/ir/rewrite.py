@@ -1,6 +1,6 @@
 """The walk that every pass over a Program shares: old nodes in, new nodes out, inputs and outputs kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .program import Program, ProgramBuilder
 
@@ -24,6 +24,19 @@ def rewrite_program(program: Program, rule: Rule) -> Program:
                 found = builder.add(node.op, (new[i] for i in node.args), node.attrs, node.origin)
             new.append(found)
     return builder.build((output.name, new[output.node]) for output in program.outputs)
+
+
+def inline_program(builder: ProgramBuilder, program: Program, arguments: Sequence[int]) -> list[int]:
+    """Record a Program's nodes in ``builder``, on the nodes of its ``arguments``: the nodes of its outputs."""
+    new: list[int] = []
+    for node in program.nodes:
+        if node.op == "input":
+            new.append(arguments[node.attrs[0]])
+        elif node.op == "constant":
+            new.append(builder.constant(program.constants[node.attrs[0]]))
+        else:
+            new.append(builder.add(node.op, (new[i] for i in node.args), node.attrs, node.origin))
+    return [new[output.node] for output in program.outputs]
 
 
 def remove_dead_nodes(program: Program) -> Program:

@@ -17,9 +17,18 @@ def describe_problem(problem) -> str:
     lines += ["States"] + _rows(problem, problem.u_layout, problem.u0_values)
     if problem.p_layout.entries:
         lines += ["Parameters"] + _rows(problem, problem.p_layout, problem.p_values)
+    if problem.y_layout.entries:
+        lines += ["Observables"] + _rows(problem, problem.y_layout, None)
     labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
     rates = {"du": _element_labels(problem.u_layout, "'")}
     lines += ["Equations"] + [f"    {line}" for line in format_equations(problem.program, labels, rates)]
+    for program, name, layout in (
+        (problem.initial, "u0", problem.u_layout),
+        (problem.observe, "y", problem.y_layout),
+    ):
+        if program is not None:
+            names = _element_labels(layout, "(0)" if name == "u0" else "")
+            lines += [f"    {line}" for line in format_equations(program, labels, {name: names})]
     lines += ["Events"] * bool(problem.events) + [line for e in problem.events for line in _event_lines(problem, e)]
     return "\n".join(lines)
 
@@ -65,7 +74,8 @@ def _rows(problem, layout, flat):
     lines = []
     for entry in layout.entries:
         unit = problem.units.get(entry.name, "")
-        lines.append(f"    {entry.name:<{width}}  {_value(problem, entry, flat[entry.slice])}  {unit}".rstrip())
+        value = _sizes(problem, entry) if flat is None else _value(problem, entry, flat[entry.slice])
+        lines.append(f"    {entry.name:<{width}}  {value}  {unit}".rstrip())
     return lines
 
 
@@ -77,7 +87,12 @@ def _value(problem, entry, flat):
         )
     if entry.shape == ():
         return f"{flat[0]:g}"
-    sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(problem.dims[entry.name], entry.shape, strict=True))
+    sizes = _sizes(problem, entry)
     if flat.size > 4:
-        return f"({sizes})  from {flat.min():g} to {flat.max():g}"
-    return f"({sizes})  {np.array2string(flat, precision=4)}"
+        return f"{sizes}  from {flat.min():g} to {flat.max():g}"
+    return f"{sizes}  {np.array2string(flat, precision=4)}"
+
+
+def _sizes(problem, entry):
+    dims = problem.dims[entry.name]
+    return f"({', '.join(f'{d}: {n}' for d, n in zip(dims, entry.shape, strict=True))})" if dims else ""

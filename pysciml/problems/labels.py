@@ -26,9 +26,14 @@ class Labels:
         return {*self.dims, *(dim for dims in self.dims.values() for dim in dims), *map(str, self.coords)}
 
 
-def make_labels(states: Values, parameters: Values, dims=None, coords=None, units=None) -> Labels:
+NOTHING = Values("none", {})
+
+
+def make_labels(
+    states: Values, parameters: Values, dims=None, coords=None, units=None, observables: Values = NOTHING
+) -> Labels:
     """Labels from what DataArrays brought and what was given by keyword; ProblemError where they do not fit."""
-    values = {**states.items, **parameters.items}
+    values = {**states.items, **parameters.items, **observables.items}
     given = _read_dims(dims, states, values)
     all_dims = {}
     for name, value in values.items():

@@ -3,6 +3,7 @@
 import keyword
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 from ..errors import ProblemError
 from ..words import nearest
@@ -43,13 +44,15 @@ def _mend(name):
     return kept if kept.isidentifier() and not kept[0].isdigit() else f"x_{kept}".rstrip("_")
 
 
-def check_disjoint(states: Iterable[str], parameters: Iterable[str]) -> None:
-    """ProblemError if a state and a parameter share a name."""
-    shared = sorted(set(states) & set(parameters))
-    if shared:
-        raise ProblemError(
-            f"{shared[0]!r} is both a state (u0) and a parameter (p); they share one namespace: rename one of them"
-        )
+def check_disjoint(states: Iterable[str], parameters: Iterable[str], observables: Iterable[str] = ()) -> None:
+    """ProblemError if a state, a parameter and an observable share a name."""
+    kinds = {"state (u0)": set(states), "parameter (p)": set(parameters), "observable (observe)": set(observables)}
+    for (one, first), (other, second) in combinations(kinds.items(), 2):
+        if shared := sorted(first & second):
+            article = "an" if other.startswith("o") else "a"
+            raise ProblemError(
+                f"{shared[0]!r} is both a {one} and {article} {other}; they share one namespace: rename one of them"
+            )
 
 
 def check_known(where: str, names: Iterable[str], known: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from ..tracing.trace import trace_model
 from ..words import check_keywords
 from .describe import describe_problem
 from .events import Event, ProblemEvent, read_events
+from .functions import check_replaces_all, initial_values, is_function, observables_of, read_initial, read_observe
 from .labels import Labels, make_labels
 from .names import ONE_TRAJECTORY, check_disjoint
 from .remake import merge_values, replace_labels
@@ -25,7 +26,6 @@ from .times import Calendar, read_span, read_times
 from .values import Values, read_parameters, read_states
 
 LATER = {
-    "observe": "observables: compute them from the states of the solution",
     "mass_matrix": "mass matrices: solve the equations for the derivatives",
 }
 
@@ -41,8 +41,9 @@ class ODEProblem:
     f : callable
         ``f(t, u, p) -> du/dt``. It returns what ``u0`` is: a dict for a dict, an array for an array, a scalar for a
         scalar. ``u.hare`` and ``u["hare"]`` are the states inside, ``p`` likewise.
-    u0 : dict, Dataset, DataArray, array_like or float
-        State at the start of ``t_span``. A DataArray gives dims, coordinates, name and unit to its state.
+    u0 : dict, Dataset, DataArray, array_like, float or callable
+        State at the start of ``t_span``. A DataArray gives dims, coordinates, name and unit to its state. A function
+        ``u0(p)`` is recorded like the model: the state then follows from ``p``, in ``remake`` and in fits too.
     t_span : (start, end)
         Two numbers; or two dates (``datetime``, ``np.datetime64``, str or cftime), when ``t`` is the time since the
         first of them in ``units["time"]``.
@@ -56,7 +57,9 @@ class ODEProblem:
         Labels by name of state, parameter, coordinate, or ``"time"``. They are compared, never converted.
     events : sequence of Event and Schedule, default ()
         What happens at certain moments; several at one moment fire in this order.
-    observe, mass_matrix : optional
+    observe : callable, optional
+        ``observe(t, u, p) -> {name: value}``: observables, which results hold beside the states and data may measure.
+    mass_matrix : optional
         Not supported yet.
     name : str, optional
         Title of the problem, kept in results.
@@ -65,8 +68,10 @@ class ODEProblem:
     ----------
     program : pysciml.ir.program.Program
         The recorded model.
-    u_layout, p_layout : pysciml.tracing.layout.Layout
-        Where each name lies in the flat vectors.
+    initial, observe : pysciml.ir.program.Program or None
+        The recorded functions ``p -> u0`` and ``t, u, p -> y``.
+    u_layout, p_layout, y_layout : pysciml.tracing.layout.Layout
+        Where each name lies in the flat vectors of states, parameters and observables.
     u0_values, p_values : numpy.ndarray
         Initial state ``(n,)`` and parameters ``(m,)``, flat and read-only.
     t_span, span : tuple
@@ -85,7 +90,7 @@ class ODEProblem:
     TraceError
         If ``f`` does what can't be recorded, or returns something that does not match ``u0``.
     UnsupportedByEngine
-        For ``observe`` and ``mass_matrix``.
+        For ``mass_matrix``.
 
     Notes
     -----
@@ -102,8 +107,11 @@ class ODEProblem:
     """
 
     program: Program
+    initial: Program | None
+    observe: Program | None
     u_layout: Layout
     p_layout: Layout
+    y_layout: Layout
     u0_values: np.ndarray
     p_values: np.ndarray
     t_span: tuple
@@ -133,20 +141,28 @@ class ODEProblem:
         **unknown,
     ):
         check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__ or ())
-        _refuse_later(observe=observe, mass_matrix=mass_matrix)
+        _refuse_later(mass_matrix=mass_matrix)
         if not callable(f):
             raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")
-        states, parameters = read_states(u0), read_parameters(p)
+        parameters = read_parameters(p)
+        p_layout = _make_layout(parameters, are_states=False)
+        initial, states = read_initial(u0, p_layout) if is_function(u0) else (None, read_states(u0))
         check_disjoint(states.items, parameters.items)
-        labels = make_labels(states, parameters, dims, coords, units)
+        u_layout = _make_layout(states, are_states=True)
+        observe, y_layout = read_observe(observe, u_layout, p_layout)
+        check_disjoint(states.items, parameters.items, y_layout.names)
+        labels = make_labels(states, parameters, dims, coords, units, observables_of(y_layout))
         t_span, span, calendar = read_span(t_span, labels.units.get("time"))
-        u_layout, p_layout = _make_layout(states, are_states=True), _make_layout(parameters, are_states=False)
+        p_values = _flatten(p_layout, parameters)
         self._set(
             program=_trace(f, u_layout, p_layout, labels),
+            initial=initial,
+            observe=observe,
             u_layout=u_layout,
             p_layout=p_layout,
-            u0_values=_flatten(u_layout, states),
-            p_values=_flatten(p_layout, parameters),
+            y_layout=y_layout,
+            u0_values=_flatten(u_layout, states) if initial is None else initial_values(initial, u_layout, p_values),
+            p_values=p_values,
             t_span=t_span,
             span=span,
             calendar=calendar,
@@ -199,7 +215,8 @@ class ODEProblem:
         ----------
         u0, p : optional
             Values by name, merged into the problem's (or the whole array of a bare one). Shapes stay. A network takes
-            its flat weights ``(n_weights,)``, or a spec that differs in its seed only.
+            its flat weights ``(n_weights,)``, or a spec that differs in its seed only. An initial state that follows
+            from ``p`` follows the new one, unless ``u0`` replaces all of it.
         t_span, dims, coords, units, name, events : optional
             As in :class:`ODEProblem`, instead of the problem's.
 
@@ -221,12 +238,18 @@ class ODEProblem:
         (0.0, 1.0)
         """
         changes = {}
-        if u0 is not None:
-            changes["u0_values"] = merge_values("u0", self.u_layout, self.u0_values, u0, self._labels)[1]
         if p is not None:
             changes["p_layout"], changes["p_values"] = merge_values("p", self.p_layout, self.p_values, p, self._labels)
+        if u0 is not None:
+            if self.initial is not None:
+                check_replaces_all(u0, self.u_layout)
+            changes["initial"] = None
+            changes["u0_values"] = merge_values("u0", self.u_layout, self.u0_values, u0, self._labels)[1]
+        elif self.initial is not None and p is not None:
+            changes["u0_values"] = initial_values(self.initial, self.u_layout, changes["p_values"])
         if dims is not None or coords is not None or units is not None:
             parts = [(self.u_layout, self.u0_values), (self.p_layout, self.p_values)]
+            parts.append((self.y_layout, np.zeros(self.y_layout.size)))
             changes |= vars(replace_labels(parts, self._labels, dims, coords, units))
         if t_span is not None or units is not None:
             unit = changes.get("units", self.units).get("time")
@@ -257,8 +280,10 @@ class ODEProblem:
         """What equality compares: the Program, the arrays, and the labels."""
         dims, units = tuple(self.dims.items()), tuple(sorted(self.units.items()))
         arrays = self.u0_values.tobytes(), self.p_values.tobytes()
+        programs = self.program, self.initial, self.observe
+        layouts = self.u_layout, self.p_layout, self.y_layout
         labels = (self.calendar, dims, units, self.name, self.events)
-        return (self.program, self.u_layout, self.p_layout, *arrays, self.span, *labels)
+        return (*programs, *layouts, *arrays, self.span, *labels)
 
     def __eq__(self, other):
         if not isinstance(other, ODEProblem):
@@ -269,7 +294,7 @@ class ODEProblem:
         return same_coords and self._key() == other._key()
 
     def __hash__(self):
-        return hash(self._key()[:5])
+        return hash(self._key()[:8])
 
     def __getstate__(self):
         return self.fields()

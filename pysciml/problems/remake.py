@@ -66,7 +66,7 @@ def _fit_value(where, entry: Entry, value: Value, labels: Labels) -> np.ndarray:
 
 
 def replace_labels(parts: Sequence[tuple[Layout, np.ndarray]], old: Labels, dims, coords, units) -> Labels:
-    """Labels with those given in place of the old ones; ``parts`` are the states' and the parameters' flat values."""
+    """Labels with those given in place of the old ones; ``parts``: flat values of states, parameters, observables."""
     kept = {} if dims is not None or coords is not None else old.coords
     values = []
     for layout, flat in parts:
@@ -78,8 +78,7 @@ def replace_labels(parts: Sequence[tuple[Layout, np.ndarray]], old: Labels, dims
             on = coords_on(kept, own or ())
             items[entry.name] = Value(array, True, entry.network, own, on, unit, old.long_names.get(entry.name))
         values.append(Values(layout.form, items))
-    states, parameters = values
-    labels = make_labels(states, parameters, dims, coords, units)
+    labels = make_labels(*values[:2], dims, coords, units, *values[2:])
     if units is None and "time" in old.units:
         return replace(labels, units={**labels.units, "time": old.units["time"]})
     return labels

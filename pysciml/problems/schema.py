@@ -7,9 +7,11 @@ import numpy as np
 import xarray as xr
 
 from ..errors import ProblemError, PySciMLError
+from ..ir.program import Program
 from ..ir.schema import program_from_json, program_to_json
 from ..networks import MLP
 from ..tracing.layout import Layout, make_layout
+from .functions import NO_OBSERVABLES
 from .ode import ODEProblem
 from .schema_events import event_from_plain, event_to_plain, time_from_plain, time_to_plain
 from .times import read_span
@@ -32,14 +34,22 @@ _KEYS = {
     "events",
 }
 
+_OPTIONAL = {"initial", "observe", "observables"}
+
 
 def problem_to_json(problem: ODEProblem) -> str:
-    """A problem as JSON: its Program, its values by name, and its labels."""
+    """A problem as JSON: its Programs, its values by name, and its labels."""
+    more = {}
+    if problem.initial is not None:
+        more["initial"] = _from_program(problem.initial)
+    if problem.observe is not None:
+        more |= {"observe": _from_program(problem.observe), "observables": _from_layout(problem.y_layout, None)}
     return json.dumps(
-        {
+        more
+        | {
             "kind": "ODEProblem",
             "version": PROBLEM_VERSION,
-            "program": json.loads(program_to_json(problem.program, origins=False)),  # files go to other people
+            "program": _from_program(problem.program),
             "states": _from_layout(problem.u_layout, problem.u0_values),
             "parameters": _from_layout(problem.p_layout, problem.p_values),
             "t_span": [time_to_plain(end) for end in problem.t_span],
@@ -69,8 +79,8 @@ def problem_from_json(text: str) -> ODEProblem:
         )
     if raw["version"] == 1:
         raw = _SINCE_VERSION_2 | raw
-    if set(raw) != _KEYS:
-        raise ProblemError(f"the saved problem is damaged: unknown or missing {', '.join(sorted(set(raw) ^ _KEYS))}")
+    if wrong := (set(raw) - _OPTIONAL) ^ _KEYS:
+        raise ProblemError(f"the saved problem is damaged: unknown or missing {', '.join(sorted(wrong))}")
     try:
         return _to_problem(raw)
     except PySciMLError:
@@ -82,15 +92,16 @@ def problem_from_json(text: str) -> ODEProblem:
 def _to_problem(raw):
     u_layout, u0_values = _to_layout(raw["states"])
     p_layout, p_values = _to_layout(raw["parameters"])
-    program = program_from_json(json.dumps(raw["program"]))
-    shapes = {item.name: item.shape for item in program.inputs}
-    if shapes != {"t": (), "u": (u_layout.size,), "p": (p_layout.size,)}:
-        raise ProblemError(f"the saved problem is damaged: its Program takes {shapes}")
+    arguments = {"t": (), "u": (u_layout.size,), "p": (p_layout.size,)}
+    y_layout = _to_layout(raw["observables"])[0] if "observables" in raw else NO_OBSERVABLES
     t_span, span, calendar = read_span([time_from_plain(end) for end in raw["t_span"]], raw["units"].get("time"))
     return ODEProblem.from_fields(
-        program=program,
+        program=_to_program(raw["program"], arguments, {"du": u_layout.size}),
+        initial=_to_program(raw.get("initial"), {"p": (p_layout.size,)}, {"u0": u_layout.size}),
+        observe=_to_program(raw.get("observe"), arguments, {"y": y_layout.size}),
         u_layout=u_layout,
         p_layout=p_layout,
+        y_layout=y_layout,
         u0_values=u0_values,
         p_values=p_values,
         t_span=t_span,
@@ -105,8 +116,24 @@ def _to_problem(raw):
     )
 
 
-def _from_layout(layout: Layout, flat: np.ndarray) -> dict:
-    """Form, entries and values; floats as the shortest text that reads back to the same bits."""
+def _from_program(program: Program) -> dict:
+    return json.loads(program_to_json(program, origins=False))  # files go to other people
+
+
+def _to_program(raw, inputs: dict[str, tuple], outputs: dict[str, int]) -> Program | None:
+    """A Program of these inputs and flat outputs; ProblemError if it is another."""
+    if raw is None:
+        return None
+    program = program_from_json(json.dumps(raw))
+    shapes = {item.name: item.shape for item in program.inputs}
+    sizes = {item.name: program.nodes[item.node].size for item in program.outputs}
+    if shapes != inputs or sizes != outputs:
+        raise ProblemError(f"the saved problem is damaged: its Program takes {shapes} and gives {sizes}")
+    return program
+
+
+def _from_layout(layout: Layout, flat: np.ndarray | None) -> dict:
+    """Form, entries and values; floats as the shortest text that reads back to the same bits. None: no values."""
     return {
         "form": layout.form,
         "entries": [
@@ -115,7 +142,7 @@ def _from_layout(layout: Layout, flat: np.ndarray) -> dict:
                 "shape": list(entry.shape),
                 "is_float": entry.is_float,
                 "network": None if entry.network is None else _from_network(entry.network),
-                "values": flat[entry.slice].tolist(),
+                "values": [0.0] * entry.size if flat is None else flat[entry.slice].tolist(),
             }
             for entry in layout.entries
         ],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, UnsupportedByEngine
+from ..errors import ProblemError
 from ..networks import MLP
 from ..tracing.network import Network, network_parts
 from ..tracing.record import Record, record_items
@@ -39,10 +39,6 @@ def read_states(u0) -> Values:
     """Initial values in any accepted form; ProblemError otherwise."""
     if isinstance(u0, MLP):
         raise ProblemError("u0 is an MLP; networks are parameters: p={'net': ps.MLP(...)}")
-    if callable(u0) and not hasattr(u0, "__array__"):
-        raise UnsupportedByEngine(
-            "u0 is a function; no engine takes initial values that follow from p yet: give numbers"
-        )
     if u0 is None:
         raise ProblemError("u0 is None; give the initial state, such as {'x': 1.0}")
     values = _read_all("u0", "u", u0, "state")

@@ -63,6 +63,12 @@ class Layout:
         return {e.name: flat[..., e.slice].reshape(flat.shape[:-1] + e.shape) for e in self.entries}
 
 
+def join_layouts(*layouts: Layout) -> Layout:
+    """One record of all entries, in this order."""
+    entries = [entry for layout in layouts for entry in layout.entries]
+    return make_layout("record", {e.name: (e.shape, e.network, e.is_float) for e in entries})
+
+
 def make_layout(form: str, items: Mapping[str, tuple[tuple[int, ...], MLP | None, bool]]) -> Layout:
     """Layout of ``name -> (shape, network, is_float)``, one after the other."""
     entries, start = [], 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from ..errors import TraceError
-from .layout import Entry, Layout
+from .layout import Entry, Layout, make_layout
 from .lifting import lift, to_float
 from .record import Record, record_items
 from .recorder import Recorder
@@ -27,6 +27,33 @@ def _assemble(recorder, result, layout):
             )
         values = {layout.names[0]: result}
     parts = [match_shape(recorder, entry, values[entry.name]) for entry in layout.entries]
+    return _join(recorder, parts)
+
+
+def assemble_free(recorder: Recorder, function: Callable, result, name: str) -> tuple[int, Layout]:
+    """The node of one flat vector of whatever was returned, and its layout; a bare result is called ``name``."""
+    with returned_by(function):
+        is_named = isinstance(result, Mapping | Record)
+        values = record_items(result) if isinstance(result, Record) else result if is_named else {name: result}
+        if not values:
+            raise _mismatch("returned an empty dict", "Return values by name: {'x': ...}.")
+        nodes = {key: _read_free(recorder, key, value) for key, value in values.items()}
+        shapes = {key: (recorder.node(node).shape, None, True) for key, node in nodes.items()}
+        form = "record" if is_named else "array" if shapes[name][0] else "scalar"
+        return _join(recorder, list(nodes.values())), make_layout(form, shapes)
+
+
+def _read_free(recorder, name, value):
+    """The node of a value of any shape."""
+    try:
+        shape = lift(value).shape
+    except TraceError:
+        shape = ()  # match_shape says what is wrong with it
+    return match_shape(recorder, Entry(name, shape, 0), value, "value")
+
+
+def _join(recorder, parts):
+    """One flat vector."""
     if len(parts) == 1:
         return _flat(recorder, parts[0])
     if all(recorder.node(part).shape == () for part in parts):

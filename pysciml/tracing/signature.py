@@ -10,8 +10,8 @@ _FORM = "Write it as f(t, u, p): time, state, parameters."
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def check_signature(function: Callable) -> None:
-    """TraceError unless ``function`` can be called as f(t, u, p) and its names agree with that order."""
+def check_signature(function: Callable, takes: tuple[str, ...] = ("t", "u", "p")) -> None:
+    """TraceError unless ``function`` can be called with what it ``takes``; f(t, u, p) also has names in that order."""
     if not callable(function):
         raise TraceError(f"the model must be a function f(t, u, p), got {function!r} ({type(function).__name__})")
     place = place_of_function(function)
@@ -33,6 +33,14 @@ def check_signature(function: Callable) -> None:
             "Give it with functools.partial, or close over it.",
             place,
         )
+    if takes == ("p",):
+        if required > 1 or not (positional or has_rest):
+            raise trace_error(
+                f"the function of the initial state takes {shown}, and it is called as u0(p)",
+                "Write it as u0=lambda p: {...}: it depends on parameters only.",
+                place,
+            )
+        return
     if required == 4 and names[0].startswith("d"):
         raise trace_error(f"the model function takes {shown}: Julia's in-place form", f"{_FORM} It returns du.", place)
     if required > 3 or (len(names) < 3 and not has_rest):

@@ -15,7 +15,7 @@ from .network import Network
 from .record import shape_as_form
 from .recorder import Recorder, recording
 from .remedies import library_remedy
-from .returned import assemble
+from .returned import assemble, assemble_free
 from .signature import check_signature
 from .source import Place, library_of_exception, place_of_exception, place_of_function, trace_error
 from .tracer import Storage, Traced, TracedArray, TracedScalar, View
@@ -60,11 +60,42 @@ def trace_model(function: Callable, u_layout: Layout, p_layout: Layout) -> Progr
 def trace_outputs(function: Callable, u_layout: Layout, p_layout: Layout, gather: Gather) -> Program:
     """The Program of any function of ``(t, u, p)``; what it returned becomes the outputs that ``gather`` names."""
     check_signature(function)
+    return _trace(function, {"t": None, "u": u_layout, "p": p_layout}, gather)
+
+
+def trace_observables(function: Callable, u_layout: Layout, p_layout: Layout) -> tuple[Program, Layout]:
+    """The Program of ``observe(t, u, p)``, output ``y (k,)``, and the layout of what it returned."""
+    layouts: list[Layout] = []
+    program = trace_outputs(function, u_layout, p_layout, _gather_free(function, "y", "y", layouts))
+    return program, layouts[0]
+
+
+def trace_initial(function: Callable, p_layout: Layout) -> tuple[Program, Layout]:
+    """The Program of an initial state ``u0(p)``, input ``p (m,)``, output ``u0 (n,)``, and the layout of the state."""
+    check_signature(function, ("p",))
+    layouts: list[Layout] = []
+    program = _trace(function, {"p": p_layout}, _gather_free(function, "u0", "u", layouts))
+    return program, layouts[0]
+
+
+def _gather_free(function, output, name, layouts) -> Gather:
+    """Whatever was returned as one output; its layout is put into ``layouts``, a bare result being called ``name``."""
+
+    def gather(recorder, result):
+        node, layout = assemble_free(recorder, function, result, name)
+        layouts.append(layout)
+        return [(output, node)]
+
+    return gather
+
+
+def _trace(function, layouts, gather) -> Program:
+    """The Program; traced again to see whether it is always the same."""
     draws = _random_state()
-    program = _trace_once(function, u_layout, p_layout, gather)
+    program = _trace_once(function, layouts, gather)
     n_more = 1 if _random_state() == draws else 8  # numbers were drawn: look more often whether they matter
     for _ in range(n_more):
-        _check_same(program, _trace_once(function, u_layout, p_layout, gather), function)
+        _check_same(program, _trace_once(function, layouts, gather), function)
     return program
 
 
@@ -95,17 +126,18 @@ def _is_same_constant(first, second, node):
     return a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _trace_once(function, u_layout, p_layout, gather) -> Program:
-    recorder = Recorder([Input("t", ()), Input("u", (u_layout.size,)), Input("p", (p_layout.size,))])
+def _trace_once(function, layouts, gather) -> Program:
+    """One call; ``layouts`` are the arguments' by name, None for the time."""
+    recorder = Recorder([Input(name, () if one is None else (one.size,)) for name, one in layouts.items()])
     with recording(recorder):
-        t = TracedScalar(recorder, Storage(0), np.empty((), dtype=bool))
-        u, p = (_make_stand_in(recorder, node, layout) for node, layout in ((1, u_layout), (2, p_layout)))
-        result = _call(function, t, u, p)
+        result = _call(function, *(_make_stand_in(recorder, k, one) for k, one in enumerate(layouts.values())))
         return recorder.builder.build(gather(recorder, result))
 
 
 def _make_stand_in(recorder, node, layout):
     """An input in the form that the user's function sees; its parts are views of the flat vector."""
+    if layout is None:
+        return TracedScalar(recorder, Storage(node), np.empty((), dtype=bool))
     refusal = (
         "u and p are the solver's own: they can't be changed in place",
         "Take a copy, `x = u.copy()`, or start from `du = np.zeros_like(u)`.",
@@ -129,10 +161,10 @@ def _part(recorder, flat, entry: Entry, is_whole) -> Traced:
     return kind(recorder, flat._storage, layout, flat, View(read, None))
 
 
-def _call(function, t, u, p):
+def _call(function, *arguments):
     """The user's function; its own exceptions become TraceErrors with its line."""
     try:
-        return function(t, u, p)
+        return function(*arguments)
     except TraceError:
         raise
     except Exception as error:

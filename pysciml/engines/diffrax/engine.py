@@ -5,13 +5,16 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
+import numpy as np
+
+from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
 from .algorithms import CAPABILITIES
 from .fit import run_fit
-from .objective import DiffraxObjective
+from .objective import DiffraxObjective, compile_observe
 from .precision import double_precision
-from .solve import solve_request
+from .solve import bucket, solve_request
 
 
 class DiffraxEngine(AbstractEngine):
@@ -31,6 +34,15 @@ class DiffraxEngine(AbstractEngine):
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
         with double_precision():
             return replace(run_fit(request, report), versions=self.versions())
+
+    def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
+        if not len(t):
+            return super().observe(program, t, u, p)
+        more = bucket(len(t), 16) - len(t)  # a few sizes only, since each compiles
+        rows = [t, u] if p.ndim == 1 else [t, u, p]
+        padded = [np.concatenate([x, np.repeat(x[-1:], more, axis=0)]) for x in rows]
+        with double_precision():
+            return np.array(compile_observe(program, p.ndim > 1)(*padded, *([p] if p.ndim == 1 else [])))[: len(t)]
 
     def versions(self) -> dict[str, str]:
         return dict(_versions())

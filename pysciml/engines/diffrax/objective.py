@@ -50,6 +50,7 @@ class Key(NamedTuple):
     algorithm: str
     sensitivity: str
     max_steps: int
+    observe: Program | None = None
 
 
 @lru_cache(maxsize=64)
@@ -59,6 +60,7 @@ def make_loss(key: Key) -> Callable:
     lowered, parametrization = lower_program(key.program), lower_program(key.parametrization)
     terms = diffrax.ODETerm(lambda t, u, p: lowered(t, u, p)[0])
     adjoint = _make_adjoint(key)
+    observe = None if key.observe is None else make_observe(key.observe)
 
     def loss(x, data):
         u0, p = parametrization(x, constants=data.constants)
@@ -77,10 +79,29 @@ def make_loss(key: Key) -> Callable:
             throw=False,
         )
         has_datum = data.weights > 0
-        residual = jnp.where(has_datum, solution.ys - data.values, 0.0)
+        measured = solution.ys if observe is None else observe(data.saveat, _fill(solution.ys, has_datum), p)
+        residual = jnp.where(has_datum, measured - data.values, 0.0)
         return jnp.where(solution.result == RESULTS.successful, jnp.sum(data.weights * residual**2), jnp.nan)
 
     return loss
+
+
+def _fill(u, has_datum):
+    """States with another row where a row has no datum: observables may have no finite slope there."""
+    is_seen = jnp.any(has_datum, axis=1)
+    return jnp.where(is_seen[:, None], u, u[jnp.argmax(is_seen)])
+
+
+def make_observe(program: Program, has_rows: bool = False) -> Callable:
+    """The function ``(t (time,), u (time, state), p) -> y (time, observable)``; ``p`` is one, or ``has_rows``."""
+    lowered = lower_program(program)
+    return jax.vmap(lambda t, u, p: lowered(t, u, p)[0], in_axes=(0, 0, 0 if has_rows else None))
+
+
+@lru_cache(maxsize=64)
+def compile_observe(program: Program, has_rows: bool) -> Callable:
+    """The same, compiled."""
+    return jax.jit(make_observe(program, has_rows))
 
 
 def _make_adjoint(key):
@@ -134,7 +155,7 @@ class DiffraxObjective(AbstractObjective):
             request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"], least_steps
         )
         structure = without_constants(request.parametrization)
-        self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most)
+        self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most, request.observe)
         self.data = make_data(request, self.algorithm)
         self._value, self._value_and_gradient = compile_objective(self.key)
 

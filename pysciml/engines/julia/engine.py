@@ -73,6 +73,7 @@ class JuliaEngine(AbstractEngine):
             solve.algorithm,
             request.sensitivity,
             *_options(solve),
+            *([] if request.observe is None else [self._load(request.observe), int(solve.u0.size)]),
         )
         return JuliaObjective(self._bridge, handle, request)
 
@@ -107,6 +108,13 @@ class JuliaEngine(AbstractEngine):
             reason=objective.reason,
             versions=self.versions(),
         )
+
+    def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
+        size = program.nodes[program.outputs[0].node].size
+        y = self._bridge.call(
+            "observe_rows", self._load(program), size, _floats(t), _floats(u).T, _floats(np.atleast_2d(p)).T
+        )
+        return np.ascontiguousarray(y.T)
 
     def versions(self) -> dict[str, str]:
         return dict(_versions(self._bridge))

@@ -4,7 +4,7 @@ import pint
 import pytest
 import xarray as xr
 
-from pysciml.errors import ProblemError, PySciMLError, UnsupportedByEngine
+from pysciml.errors import ProblemError, PySciMLError
 from pysciml.networks import MLP
 from pysciml.problems.values import read_parameters, read_states
 
@@ -119,11 +119,6 @@ def test_wrong_u0(u0, message):
     with pytest.raises(ProblemError) as error:
         read_states(u0)
     assert message in str(error.value)
-
-
-def test_a_function_of_p_is_not_there_yet():
-    with pytest.raises(UnsupportedByEngine, match="u0 is a function"):
-        read_states(lambda p: {"x": p.a})
 
 
 @pytest.mark.parametrize(
