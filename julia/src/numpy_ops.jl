@@ -33,6 +33,7 @@ np_hypot(x::Real, y::Real) = hypot(x, y)
 np_minimum(x::Real, y::Real) = min(x, y)
 np_maximum(x::Real, y::Real) = max(x, y)
 np_copysign(x::Real, y::Real) = copysign(x, y)
+@inline np_zero_product(x::Real, y::Real) = ifelse(iszero(x) | iszero(y), zero(x * y), x * y)
 
 function np_pow(x::Real, y::Real)
     (x < 0 && !isinteger(y)) || return x^y
@@ -45,7 +46,7 @@ end
 @inline function np_interp(x, xs, before_x, ys, before_y, n)
     @inbounds begin
         isnan(x) && return x + zero(ys[before_y + 1])
-        x <= xs[before_x + 1] && return ys[before_y + 1] + zero(x)
+        x < xs[before_x + 1] && return ys[before_y + 1] + zero(x)
         x >= xs[before_x + n] && return ys[before_y + n] + zero(x)
         low, high = 1, n
         while high - low > 1
@@ -105,6 +106,7 @@ const PARTIALS = (
     np_minimum = ((y, a, b) -> share(a < b, b < a), (y, a, b) -> share(b < a, a < b)),
     np_maximum = ((y, a, b) -> share(a > b, b > a), (y, a, b) -> share(b > a, a > b)),
     np_copysign = ((y, a, b) -> np_sign(a) * copysign(1.0, b), (y, a, b) -> zero(y)),
+    np_zero_product = ((y, a, b) -> b, (y, a, b) -> a),
 )
 
 "A slope times partials, in which a factor 0 always wins."

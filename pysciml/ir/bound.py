@@ -27,7 +27,7 @@ SIGN_ONLY = 1e-320  # an error below it concerns only the sign of a zero
 _UNSIGNED_ZERO = frozenset("add sub sum matmul maximum minimum max min cumsum mod".split())
 # Arguments that must not come near a change of sign: poles and jumps
 _SIGNED = {"div": (1,), "pow": (0,), "arctan2": (0,), "copysign": (1,)}
-_UNDERFLOWING = frozenset("mul div exp pow integer_power prod".split())
+_UNDERFLOWING = frozenset("mul zero_product div exp pow integer_power prod".split())
 _EXACT = frozenset("neg abs maximum minimum copysign".split())
 _DISCRETE = frozenset("sign floor ceil round trunc isnan isfinite less less_equal greater greater_equal".split())
 

@@ -65,6 +65,10 @@ def _scatter(indices):
     return scatter
 
 
+def _zero_product(a, b):
+    return np.where((a == 0) | (b == 0), 0.0, a * b)
+
+
 def _network(*attrs):
     def op(name, *args, attrs=()):
         return EVALUATE[name](*attrs)(*args)
@@ -90,6 +94,7 @@ EVALUATE: dict[str, Callable[..., Callable]] = {
     "constant": lambda index: lambda constants: constants[index],
     "integer_power": _integer_power,
     "to_float": _plain(lambda x: x.astype(np.float64)),
+    "zero_product": _plain(_zero_product),
     "where": _plain(np.where),
     "interp": _plain(np.interp),
     "sum": lambda axes: partial(np.add.reduce, axis=axes),

@@ -23,8 +23,9 @@ Attributes (``Node.attrs``) by operation
 ========================  =====================================================================
 
 All others have no attributes. ``interp`` takes ``(x, xp, fp)`` with increasing 1-D tables and holds the end values
-outside. ``where`` takes ``(condition, a, b)``. Elementwise operations broadcast as NumPy does. Values are float64 or
-bool (``dtype``); arithmetic needs floats, and ``to_float`` makes them from bools.
+outside. ``where`` takes ``(condition, a, b)``. ``zero_product`` is ``mul`` in which a factor 0 always wins, infinity
+and NaN notwithstanding: derivatives are made with it. Elementwise operations broadcast as NumPy does. Values are
+float64 or bool (``dtype``); arithmetic needs floats, and ``to_float`` makes them from bools.
 """
 
 import math
@@ -103,7 +104,7 @@ UNARY = (
     "neg abs sign exp expm1 log log1p log2 log10 sqrt cbrt sin cos tan arcsin arccos arctan "
     "sinh cosh tanh arcsinh arccosh arctanh floor ceil round trunc integer_power"
 ).split()
-BINARY = "add sub mul div pow mod arctan2 hypot minimum maximum copysign".split()
+BINARY = "add sub mul div pow mod arctan2 hypot minimum maximum copysign zero_product".split()
 COMPARISONS = "less less_equal greater greater_equal equal not_equal".split()
 
 OPERATIONS: dict[str, Operation] = {

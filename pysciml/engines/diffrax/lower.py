@@ -9,7 +9,7 @@ import numpy as np
 from ...ir.evaluate import slice_index
 from ...ir.network import apply_network
 from ...ir.program import Program
-from .partials import ELEMENTWISE, integer_power
+from .partials import ELEMENTWISE, integer_power, zero_product
 
 
 def _plain(function):
@@ -92,6 +92,7 @@ LOWER: dict[str, Callable[..., Callable]] = {
     "constant": lambda index: lambda constants: constants[index],
     "integer_power": integer_power,
     "to_float": _plain(lambda x: x.astype(np.float64)),
+    "zero_product": _plain(lambda a, b: zero_product(*jnp.broadcast_arrays(a, b))),
     "where": _plain(jnp.where),
     "interp": _plain(_interp),
     "sum": lambda axes: lambda x: jnp.sum(x, axes),

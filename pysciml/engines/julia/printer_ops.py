@@ -48,6 +48,7 @@ ELEMENTWISE: dict[str, str] = {
     "minimum": "np_minimum({0}, {1})",
     "maximum": "np_maximum({0}, {1})",
     "copysign": "np_copysign({0}, {1})",
+    "zero_product": "np_zero_product({0}, {1})",
     "less": "({0} < {1})",
     "less_equal": "({0} <= {1})",
     "greater": "({0} > {1})",
