@@ -46,4 +46,7 @@ const STIFF = Set(
 const DEFAULT_MEMBERS = ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P", "FBDF", "FBDF")
 const N_NONSTIFF = 2
 
+"Methods of several steps."
+const MULTISTEP = Set(["ABDF2", "QNDF", "QBDF", "FBDF"])
+
 make_algorithm(word) = ALGORITHMS[word]()

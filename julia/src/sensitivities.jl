@@ -197,10 +197,13 @@ function make_sensitivity(word)
 end
 
 """
-What solves the adjoint equation: the model's own method, but Tsit5 in place of Verner's methods for `"gauss"`, whose
-quadrature callback spoils their steps (gradients off by 1e-3 with SciMLSensitivity 7.106).
+What solves the adjoint equation: the model's own method, with two exceptions. `"gauss"`: Tsit5 in place of Verner's methods,
+whose steps its callback spoils (gradients off by 1e-3 with SciMLSensitivity 7.106). Stiff methods: Rodas5P.
 """
-backward_word(o) = o.sensitivity == "gauss" && startswith(o.word, "Vern") ? "Tsit5" : o.word
+function backward_word(o)
+    o.sensitivity == "gauss" && startswith(o.word, "Vern") && return "Tsit5"
+    return o.word in STIFF ? "Rodas5P" : o.word
+end
 
 function adjoint_gradient!(gradient, o, x)
     u0, p = parametrize(o, x)
@@ -237,11 +240,15 @@ function adjoint_slopes(o::Objective, u0, p)
         k == 1 && (has_arrived = true)
         return nothing
     end
-    slopes = o.sensitivity == "quadrature" ? quadrature_slopes : callback_slopes
-    found = try_numerics(() -> slopes(o, solution, times, slope!))
+    # The adjoint equation stops at the steps of the solution: it may itself be smooth where the products with it are not
+    # (a pulse in the input), and neither steps longer than those nor what is integrated over such a step would tell.
+    stepping = (; step_options(o.options, last_time(o) - o.t0)..., tstops = solution.t)
+    method, algorithm = make_sensitivity(o.sensitivity), make_algorithm(backward_word(o))
+    found = try_numerics(() -> solve_backwards(method, algorithm, solution, times, slope!, stepping))
     (found === nothing || !has_arrived) && return nothing
-    add_measured_slopes!(found[2], o, solution, p)
-    return value, found...
+    u_slope, p_slope = vec(found[1]), vec(found[2])
+    add_measured_slopes!(p_slope, o, solution, p)
+    return value, u_slope, p_slope
 end
 
 "The slopes by the parameters that observables see themselves, added to those through the state."
@@ -254,36 +261,27 @@ function add_measured_slopes!(p_slope, o, solution, p)
     return p_slope
 end
 
-function backward_options(o)
-    # backsolve stops at the steps of the solution anyway, to set the state to what it was there
-    tstops = o.sensitivity == "backsolve" ? NamedTuple() : (tstops = o.options.tstops,)
-    return (; step_options(o.options, last_time(o) - o.t0)..., tstops...)
-end
-
 "The slopes by a method that integrates them while it solves the adjoint equation."
-function callback_slopes(o, solution, times, slope!)
-    du0, dp = adjoint_sensitivities(
-        solution, make_algorithm(backward_word(o)); t = times, dgdu_discrete = slope!, sensealg = make_sensitivity(o.sensitivity),
-        backward_options(o)...,
+function solve_backwards(method, algorithm, solution, times, slope!, stepping)
+    return hidden(adjoint_sensitivities)(
+        solution, algorithm; t = times, dgdu_discrete = slope!, sensealg = method, stepping...
     )
-    return vec(du0), vec(dp)
 end
 
 """
-The slopes by the adjoint equation first, kept densely, and adaptive quadrature afterwards, one step of either solve after
-the other. (SciMLSensitivity's own goes from one time of the data to the next and overlooks what is narrower than its
-first sample points: the layers before each datum of a stiff problem, a pulse in the input.)
+The slopes by the adjoint equation first, kept densely, and adaptive quadrature afterwards, step by step. (SciMLSensitivity's own
+goes from one time of the data to the next and overlooks what is narrower than its first sample points: the layers before each
+datum of a stiff problem, a pulse in the input.)
 """
-function quadrature_slopes(o, solution, times, slope!)
-    algorithm, method = make_algorithm(o.word), make_sensitivity(o.sensitivity)
+function solve_backwards(method::QuadratureAdjoint, algorithm, solution, times, slope!, stepping)
     problem = ODEAdjointProblem(solution, method, algorithm, times, slope!)
-    adjoint = try_solve(() -> solve(problem, algorithm; save_everystep = true, save_start = true, backward_options(o)...))
+    adjoint = try_solve(() -> solve(problem, algorithm; save_everystep = true, save_start = true, stepping...))
     adjoint === nothing && return nothing
     integrand = AdjointSensitivityIntegrand(solution, adjoint, method)
-    steps = sort!(unique!(vcat(solution.t, adjoint.t)))
-    dp = zeros(o.n_parameters)
+    steps = sort!(unique(adjoint.t))
+    dp = zero(solution.prob.p)
     for k in 2:length(steps)
-        dp .+= vec(quadgk(integrand, steps[k - 1], steps[k]; atol = o.options.atol, rtol = o.options.rtol)[1])
+        dp .+= vec(quadgk(integrand, steps[k - 1], steps[k]; atol = stepping.abstol, rtol = stepping.reltol)[1])
     end
     return adjoint.u[end], dp
 end
