@@ -1,6 +1,8 @@
 """Differential equations written once as a Python function: solved, differentiated and learnt by Julia or diffrax."""
 
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
+from .api.algorithm import Algorithm
+from .api.algorithms import algorithms
 from .api.doctor import doctor
 from .api.fit import fit
 from .api.fit_result import FitResult
@@ -26,6 +28,7 @@ __all__ = [
     "LBFGS",
     "MLP",
     "Adam",
+    "Algorithm",
     "EngineUnavailable",
     "Event",
     "FitResult",
@@ -41,6 +44,7 @@ __all__ = [
     "Status",
     "TraceError",
     "UnsupportedByEngine",
+    "algorithms",
     "doctor",
     "every",
     "fit",

@@ -31,6 +31,7 @@ class SolveRequest:
     p: np.ndarray
     t_span: tuple[float, float]
     algorithm: str = "auto"
+    algorithm_options: tuple[tuple[str, bool | int | float | str], ...] = ()
     saveat: np.ndarray | None = None
     rtol: float = 1e-6
     atol: float = 1e-8
@@ -45,7 +46,8 @@ class SolveRequest:
     def needs(self) -> frozenset[Capability]:
         kinds = {"root" if event.times is None else "preset" for event in self.events}
         events = (Capability("event", kind) for kind in kinds)
-        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm), *events})
+        options = (Capability("option", name) for name, _ in self.algorithm_options)
+        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events})
 
 
 def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capability]:

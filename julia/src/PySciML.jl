@@ -10,17 +10,19 @@ using ADTypes: AutoFiniteDiff
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, mul!, norm
+using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, lu, mul!, norm
 using Optim: Optim
 using Optimisers: Optimisers
-using OrdinaryDiffEqBDF: ABDF2, FBDF, QBDF, QNDF
+using LinearSolve: LinearSolve
+using OrdinaryDiffEqBDF: OrdinaryDiffEqBDF
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore, ODE_DEFAULT_NORM
 using OrdinaryDiffEqDefault: DefaultODEAlgorithm
-using OrdinaryDiffEqLowOrderRK: BS3, DP5, Euler, RK4
-using OrdinaryDiffEqRosenbrock: Rodas4, Rodas5P, Rosenbrock23
-using OrdinaryDiffEqSDIRK: ImplicitEuler, KenCarp3, KenCarp4, KenCarp5, Kvaerno3, Kvaerno4, Kvaerno5, TRBDF2
-using OrdinaryDiffEqTsit5: Tsit5
-using OrdinaryDiffEqVerner: Vern6, Vern7, Vern8, Vern9
+using OrdinaryDiffEqLowOrderRK: OrdinaryDiffEqLowOrderRK
+using OrdinaryDiffEqNonlinearSolve: NLAnderson, NLFunctional, NLNewton
+using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock
+using OrdinaryDiffEqSDIRK: OrdinaryDiffEqSDIRK
+using OrdinaryDiffEqTsit5: OrdinaryDiffEqTsit5
+using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner
 using PrecompileTools: @compile_workload, @setup_workload
 using QuadGK: quadgk
 using ReverseDiff: ReverseDiff, TrackedReal
@@ -28,6 +30,7 @@ using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunc
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
 using SciMLSensitivity: SciMLSensitivity, AdjointSensitivityIntegrand, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint,
     ODEAdjointProblem, QuadratureAdjoint, adjoint_sensitivities
+using SparseArrays: sparse
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
 
@@ -36,6 +39,7 @@ include("program.jl")
 include("problems.jl")
 include("observables.jl")
 include("algorithms.jl")
+include("options.jl")
 include("retcodes.jl")
 include("solve.jl")
 include("sensitivities.jl")

@@ -27,28 +27,28 @@ end
 
 floats(x) = collect(Float64, x)
 
-make_options(rtol, atol, dt, dtmax, max_steps, tstops) =
-    Options(Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps), floats(tstops))
+make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true) =
+    Options(Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps), floats(tstops), Bool(adaptive))
 
 """
-    solve_request(program, u0, p, t0, t1, word, saveat, options...)
+    solve_request(program, u0, p, t0, t1, spec, saveat, options...)
 
 Solve one initial-value problem: times, states `(state, time)`, the name of the return code, the members that ran, the
 error's text if the solver threw one, and statistics.
 """
-function solve_request(program, u0, p, t0, t1, word, saveat, rtol, atol, dt, dtmax, max_steps, tstops)
+function solve_request(program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true)
     u0, saveat = floats(u0), floats(saveat)
     problem = make_problem(RightHandSide(program), u0, floats(p), (Float64(t0), Float64(t1)))
-    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
     solution = try
-        solve_problem(problem, make_algorithm(word), options; saveat)
+        solve_problem(problem, make_algorithm(spec), options; saveat)
     catch error
         is_numerical(error) || rethrow()
-        return [Float64(t0)], reshape(u0, :, 1), "Failure", members_used(word), sprint(showerror, error), (0, 0, 0, 0, 0)
+        return [Float64(t0)], reshape(u0, :, 1), "Failure", members_used(spec), sprint(showerror, error), (0, 0, 0, 0, 0)
     end
     n = reached_rows(solution, saveat)
     u = n == 0 ? zeros(length(u0), 0) : reduce(hcat, @view solution.u[1:n])
-    return solution.t[1:n], u, return_name(solution.retcode), members_used(word), "", statistics(solution.stats)
+    return solution.t[1:n], u, return_name(solution.retcode), members_used(spec), "", statistics(solution.stats)
 end
 
 """
@@ -59,12 +59,12 @@ observables that `observe`, a Program, makes of the `n_states` states.
 """
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
-        rtol, atol, dt, dtmax, max_steps, tstops, observe = nothing, n_states = size(values, 1)
+        rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1)
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
         RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
-        collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops),
+        collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive),
         string(word), string(sensitivity), length(times), 1.0, nothing, Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe)
     )
@@ -73,7 +73,7 @@ function make_objective(
     return objective
 end
 
-chosen_words(objective) = (objective.word, objective.sensitivity)
+chosen_words(objective) = (method_of(objective.word), objective.sensitivity)
 
 value_only(objective::Objective, x) = objective_value(objective, floats(x))
 
@@ -94,7 +94,7 @@ function fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, 
     ]
     fit = run_fit(objective, stages, floats(x0), Bool(is_auto))
     history = reduce(hcat, (collect(row) for row in fit.history); init = zeros(4, 0))
-    return fit.best_x, fit.best, history, is_interrupted(), objective.word
+    return fit.best_x, fit.best, history, is_interrupted(), method_of(objective.word)
 end
 
 "Every name that a solve's return code can have."

@@ -202,7 +202,7 @@ whose steps its callback spoils (gradients off by 1e-3 with SciMLSensitivity 7.1
 """
 function backward_word(o)
     o.sensitivity == "gauss" && startswith(o.word, "Vern") && return "Tsit5"
-    return o.word in STIFF ? "Rodas5P" : o.word
+    return is_stiff(method_of(o.word)) ? "Rodas5P" : o.word
 end
 
 function adjoint_gradient!(gradient, o, x)
@@ -337,6 +337,6 @@ const MOST_STIFF = 100
 
 "Tangents for few elements of x; for many, the adjoint equation."
 function choose_sensitivity(o, n_x)
-    few = o.word in STIFF ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
+    few = is_stiff(method_of(o.word)) ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
     return few ? "forward" : "gauss"
 end

@@ -11,8 +11,10 @@ is_interrupted() = INTERRUPT[] != 0
 "Which members of the default algorithm have taken a step of the present solve."
 const MEMBERS_USED = zeros(Bool, length(DEFAULT_MEMBERS))
 
-note_member(cache) = nothing
-note_member(cache::OrdinaryDiffEqCore.DefaultCache) = (MEMBERS_USED[cache.current] = true; nothing)
+note_member(integrator) = nothing # Sundials'
+note_member(integrator::OrdinaryDiffEqCore.ODEIntegrator) = note_cache(integrator.cache)
+note_cache(cache) = nothing
+note_cache(cache::OrdinaryDiffEqCore.DefaultCache) = (MEMBERS_USED[cache.current] = true; nothing)
 
 """
 The multistep member that the default algorithm has switched to, or nothing. FBDF does not survive the switch: it
@@ -23,7 +25,7 @@ multistep_member() = MEMBERS_USED[5] ? 5 : MEMBERS_USED[6] ? 6 : nothing
 
 "After each step: note where the solve is, and stop if the flag is up."
 function watch(u, t, integrator)
-    note_member(integrator.cache)
+    note_member(integrator)
     PROGRESS[5] = value(t)
     return is_interrupted() || multistep_member() !== nothing
 end
@@ -45,11 +47,12 @@ struct Options
     dt::Float64 # 0: the method chooses
     dtmax::Float64 # 0: the span
     max_steps::Int
-    tstops::Vector{Float64}
+    tstops::Vector{Float64} # times that a step must end on
+    adaptive::Bool # false: the steps are dt, errors are not estimated
 end
 
 function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
-    solution = run_solver(problem, algorithm, options, saveat, dense, everystep)
+    solution = run_solver(prepare_problem(problem, algorithm), algorithm, options, saveat, dense, everystep)
     member = multistep_member()
     (member === nothing || is_interrupted()) && return solution
     solution = run_solver(problem, algorithm.algs[member], options, saveat, dense, everystep)
@@ -57,26 +60,27 @@ function solve_problem(problem, algorithm, options::Options; saveat = Float64[],
     return solution
 end
 
-"""
-Times that a step must end on. The interpolants of the SDIRK methods are of order 3, and their steps so long that a value
-between two of them is wrong by many tolerances; so those of higher order step onto the save times.
-"""
-stop_times(algorithm, options, saveat) = options.tstops
-stop_times(::Union{KenCarp4, KenCarp5, Kvaerno4, Kvaerno5}, options, saveat) = vcat(options.tstops, saveat)
-
 "What limits and controls steps, forwards and backwards in time."
 function step_options(options, span)
     dt = options.dt > 0 ? (dt = options.dt,) : NamedTuple()
     dtmax = options.dtmax > 0 ? options.dtmax : span
-    return (; dt..., dtmax, reltol = options.rtol, abstol = options.atol, maxiters = options.max_steps, verbose = false)
+    return (;
+        dt..., dtmax, reltol = options.rtol, abstol = options.atol, maxiters = options.max_steps, verbose = false,
+    )
 end
+
+const OrdinaryAlgorithm =
+    Union{OrdinaryDiffEqCore.OrdinaryDiffEqAlgorithm, OrdinaryDiffEqCore.OrdinaryDiffEqCompositeAlgorithm}
+
+"What Sundials does not know."
+own_keywords(algorithm, options) = NamedTuple()
+own_keywords(::OrdinaryAlgorithm, options) = (; internalnorm = nan_norm, options.adaptive)
 
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
     fill!(MEMBERS_USED, false)
     return solve(
         problem, algorithm;
-        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops = stop_times(algorithm, options, saveat),
-        saveat, dense, save_everystep = everystep, internalnorm = nan_norm, callback = WATCH,
+        step_options(options, problem.tspan[2] - problem.tspan[1])..., options.tstops, saveat, dense, save_everystep = everystep, callback = WATCH, own_keywords(algorithm, options)...,
     )
 end
 
@@ -91,7 +95,7 @@ function reached_rows(solution, saveat)
 end
 
 "The members of the default algorithm that took steps in the last solve; the word itself for any other."
-members_used(word) = word == "auto" ? join(unique(DEFAULT_MEMBERS[findall(MEMBERS_USED)]), ", ") : word
+members_used(spec) = spec == "auto" ? join(unique(DEFAULT_MEMBERS[findall(MEMBERS_USED)]), ", ") : method_of(spec)
 
 "Steps tried, steps rejected, evaluations of the right-hand side and of its Jacobian, linear solves."
 statistics(stats) = (stats.naccept + stats.nreject, stats.nreject, stats.nf, stats.njacs, stats.nsolve)

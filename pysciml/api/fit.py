@@ -16,6 +16,7 @@ from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
 from ..requests import FitRequest
 from ..words import check_keywords
+from .algorithm import Algorithm
 from .fit_result import FitResult
 from .objective import Misfit, make_misfit
 
@@ -31,7 +32,7 @@ def fit(
     seed: int = 0,
     progress: bool = True,
     engine: str = "auto",
-    algorithm: str = "auto",
+    algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
@@ -62,7 +63,7 @@ def fit(
         Show a bar with loss and time left, and say what is trained.
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it.
-    algorithm : str, default "auto"
+    algorithm : str or Algorithm, default "auto"
         Solver word; ``"auto"`` becomes one method by a probe solve.
     rtol, atol : float
         Tolerances of the solves, relative and in the states' units.

@@ -10,6 +10,7 @@ from ..errors import SolveFailed
 from ..fitting.trainable import whole_networks
 from ..problems.ode import ODEProblem
 from ..words import check_keywords
+from .algorithm import Algorithm
 from .objective import block_values, objective
 
 
@@ -20,7 +21,7 @@ def gradient(
     loss: str = "nmse",
     wrt: None | Sequence[str] | Mapping[str, object] = None,
     engine: str = "auto",
-    algorithm: str = "auto",
+    algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",

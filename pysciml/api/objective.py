@@ -29,7 +29,8 @@ from ..problems.ode import ODEProblem
 from ..requests import ObjectiveRequest, SolveRequest, objective_needs
 from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
-from .solve import check_algorithm, check_tolerances
+from .algorithm import Algorithm, read_algorithm
+from .solve import check_tolerances
 
 SENSITIVITIES = (
     "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
@@ -86,7 +87,7 @@ def make_misfit(
         raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
     check_loss(loss)
     check_tolerances(rtol, atol)
-    check_algorithm(algorithm)
+    algorithm = read_algorithm(algorithm)
     if sensitivity not in SENSITIVITIES:
         words = ", ".join(SENSITIVITIES)
         raise ProblemError(
@@ -107,7 +108,8 @@ def make_misfit(
         u0=problem.u0_values,
         p=flat.p,
         t_span=(problem.span[0], end),
-        algorithm=algorithm,
+        algorithm=algorithm.word,
+        algorithm_options=algorithm.options_given,
         saveat=times,
         rtol=float(rtol),
         atol=float(atol),
@@ -125,7 +127,7 @@ def objective(
     loss: str = "nmse",
     trainable: None | Sequence[str] | Mapping[str, object] = None,
     engine: str = "auto",
-    algorithm: str = "auto",
+    algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
@@ -149,7 +151,7 @@ def objective(
         ``ps.Interval(lo, hi)``. None: all float parameters and all networks.
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it.
-    algorithm : str, default "auto"
+    algorithm : str or Algorithm, default "auto"
         Solver word; ``"auto"`` becomes one method by a probe solve.
     rtol, atol : float
         Tolerances of the solves, relative and in the states' units.

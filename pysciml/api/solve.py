@@ -14,13 +14,14 @@ from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_shown_times, show_time
 from ..problems.units import check_same_unit
-from ..requests import Capability, SolveRequest
+from ..requests import SolveRequest
 from ..words import check_keywords, nearest
+from .algorithm import Algorithm, read_algorithm
 
 
 def solve(
     problem: ODEProblem,
-    algorithm: str = "auto",
+    algorithm: str | Algorithm = "auto",
     *,
     saveat=None,
     rtol: float = 1e-6,
@@ -41,8 +42,9 @@ def solve(
     ----------
     problem : ODEProblem
         What is to be solved.
-    algorithm : str, default "auto"
-        SciML's word for a solver, such as ``"Tsit5"`` or ``"Rodas5P"``; ``"auto"`` looks at the problem's stiffness.
+    algorithm : str or Algorithm, default "auto"
+        SciML's word for a solver, such as ``"Tsit5"`` or ``"Rodas5P"``, or :class:`Algorithm` for one with options;
+        ``"auto"`` looks at the problem's stiffness.
     saveat : array_like, optional
         Times ``(time,)``, increasing and inside ``t_span``, in its unit or as dates: exactly these come back. None: the
         solver's own steps.
@@ -51,7 +53,8 @@ def solve(
     tstops : array_like, optional
         Times ``(k,)`` that the solver must hit: where the right-hand side jumps.
     dt, dtmax : float, optional
-        First step and longest step, in the unit of time. A solver may step over a short pulse: ``dtmax`` prevents it.
+        First step (every step, where a method does not choose them) and longest step, in the unit of time. A solver
+        may step over a short pulse: ``dtmax`` prevents it.
     max_steps : int, default 100_000
         After so many steps the solve fails.
     engine : {"auto", "julia", "diffrax"}, default "auto"
@@ -94,7 +97,7 @@ def solve(
     check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     if not isinstance(problem, ODEProblem):
         raise ProblemError(f"solve: problem must be a ps.ODEProblem, got {type(problem).__name__}")
-    check_algorithm(algorithm)
+    algorithm = read_algorithm(algorithm)
     check_tolerances(rtol, atol)
     _check_options(dt, dtmax, max_steps, progress, check, output)
     times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
@@ -104,7 +107,8 @@ def solve(
         u0=problem.u0_values,
         p=flat.p,
         t_span=problem.span,
-        algorithm=algorithm,
+        algorithm=algorithm.word,
+        algorithm_options=algorithm.options_given,
         saveat=times,
         rtol=float(rtol),
         atol=float(atol),
@@ -128,15 +132,6 @@ def solve(
     if check and not is_success(raw.status[0]):
         raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
     return answer
-
-
-def check_algorithm(algorithm) -> None:
-    """ProblemError for a word that no engine knows, with the nearest one that is known."""
-    known = engine_capabilities().values()
-    if isinstance(algorithm, str) and any(Capability("algorithm", algorithm) in capabilities for capabilities in known):
-        return
-    words = sorted({c.word for capabilities in known for c in capabilities if c.kind == "algorithm"})
-    raise ProblemError(f"algorithm: unknown word {algorithm!r}; one of {', '.join(words)}{nearest(algorithm, words)}")
 
 
 def check_tolerances(rtol, atol) -> None:
@@ -190,7 +185,12 @@ def _read_tstops(tstops, problem):
 def _settings(request: SolveRequest, engine: str) -> dict:
     """What the solve was asked, for provenance."""
     names = ("algorithm", "rtol", "atol", "tstops", "dt", "dtmax", "max_steps")
-    return {name: getattr(request, name) for name in names} | {"engine": engine, "saveat": request.saveat is not None}
+    asked = {
+        "engine": engine,
+        "saveat": request.saveat is not None,
+        "algorithm_options": dict(request.algorithm_options),
+    }
+    return {name: getattr(request, name) for name in names} | asked
 
 
 def _failure_message(raw: RawSolution, problem: ODEProblem, engine: str) -> str:

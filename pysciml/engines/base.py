@@ -14,6 +14,14 @@ from ..ir.program import Program
 from ..requests import Capability, FitRequest, ObjectiveRequest, SolveRequest
 
 
+class Option(NamedTuple):
+    """An option of an algorithm: its values are words, a range of integers, or any positive number (``float``)."""
+
+    name: str
+    values: tuple | range | type
+    meaning: str
+
+
 class Status(Enum):
     """How a solve or fit ended: integer code, what happened, common causes, the next step.
 

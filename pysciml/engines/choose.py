@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import sys
 from functools import cache
+from types import ModuleType
 
 from ..errors import EngineUnavailable, ProblemError
 from ..requests import Capability
@@ -36,6 +37,11 @@ def load_engine(name: str) -> AbstractEngine:
 def engine_capabilities() -> dict[str, frozenset[Capability]]:
     """What each engine can do, by name; starts nothing."""
     return {name: _folder(name, "algorithms").CAPABILITIES for name in ENGINES}
+
+
+def engine_tables() -> dict[str, ModuleType]:
+    """What each engine says of its words, by name: ``METHODS`` and ``options_of(word)``; starts nothing."""
+    return {name: _folder(name, "algorithms") for name in ENGINES}
 
 
 def engine_readiness(name: str) -> tuple[bool, str]:

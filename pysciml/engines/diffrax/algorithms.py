@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...requests import Capability
+from ..base import Option
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,16 @@ class Method:
     is_stiff: bool
     is_adaptive: bool
     reference: str
+
+    @property
+    def purpose(self) -> str:
+        """What it is for."""
+        return "stiff" if self.is_stiff else "non-stiff"
+
+    @property
+    def takes_mass_matrix(self) -> bool:
+        """None of diffrax's solvers does."""
+        return False
 
 
 _KVAERNO = "Kvaernø (2004), doi:10.1023/B:BITN.0000046811.70614.38"
@@ -39,6 +50,14 @@ _ROWS = (
     Method("KenCarp5", "KenCarp5", 5, True, True, _KENNEDY_3_4_5),
 )
 METHODS: dict[str, Method] = {row.word: row for row in _ROWS}
+
+LEFT_OUT: dict[str, str] = {}
+
+
+def options_of(word: str) -> dict[str, Option]:
+    """The options of a method: none."""
+    return {}
+
 
 SENSITIVITIES: dict[str, str] = {
     "checkpointed": "the solver's own steps reversed, with logarithmically many states kept",

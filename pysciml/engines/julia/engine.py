@@ -7,12 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from ...errors import EngineUnavailable, ProblemError
+from ...errors import EngineUnavailable
 from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report, Status, is_success
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
+from .checks import check_algorithm, choose_sensitivity, is_adaptive, stop_times
+from .options import write_spec
 from .printer import print_parts
 from .route import find_route, install
 from .status import read_return_code
@@ -31,6 +33,7 @@ class JuliaEngine(AbstractEngine):
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
         self._programs: dict[str, Handle] = {}
+        self._algorithms: set[str] = set()
 
     def solve(self, request: SolveRequest) -> RawSolution:
         arguments = (
@@ -38,7 +41,7 @@ class JuliaEngine(AbstractEngine):
             _floats(request.u0),
             _floats(request.p),
             *map(float, request.t_span),
-            request.algorithm,
+            self._load_algorithm(request),
             _floats(_NO_TIMES if request.saveat is None else request.saveat),
             *_options(request),
         )
@@ -70,8 +73,8 @@ class JuliaEngine(AbstractEngine):
             _floats(request.values).T,
             _floats(request.weights).T,
             _floats(request.x0),
-            solve.algorithm,
-            request.sensitivity,
+            self._load_algorithm(solve),
+            choose_sensitivity(request),
             *_options(solve),
             *([] if request.observe is None else [self._load(request.observe), int(solve.u0.size)]),
         )
@@ -133,6 +136,16 @@ class JuliaEngine(AbstractEngine):
             flat,
         )
 
+    def _load_algorithm(self, request: SolveRequest) -> str:
+        """What Julia calls the algorithm; its package loaded at the first use of a word of its."""
+        check_algorithm(request)
+        spec = write_spec(request.algorithm, request.algorithm_options)
+        if spec not in self._algorithms:
+            if reason := self._bridge.call("load_algorithm", spec):
+                raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}; python -m pysciml install-julia")
+            self._algorithms.add(spec)
+        return spec
+
     def _load(self, program: Program) -> Handle:
         """The compiled Program: printed and sent once."""
         if program.hash not in self._programs:
@@ -178,15 +191,14 @@ def _floats(values):
 
 def _options(request):
     """The options as numbers; 0 where the method chooses."""
-    if not METHODS.get(request.algorithm, METHODS["Tsit5"]).is_adaptive and request.dt is None:
-        raise ProblemError(f"algorithm {request.algorithm!r} has no step control: give its step, dt=...")
     return (
         float(request.rtol),
         float(request.atol),
         float(request.dt or 0.0),
         float(request.dtmax or 0.0),
         int(request.max_steps),
-        _floats(_NO_TIMES if request.tstops is None else request.tstops),
+        _floats(stop_times(request)),
+        is_adaptive(request),
     )
 
 

@@ -1,0 +1,76 @@
+# Options of algorithms: the words of `pysciml/engines/julia/options.py` as SciML's keywords.
+
+const LINEAR_SOLVERS = Dict{String, Any}(
+    "LU" => LinearSolve.LUFactorization(), "QR" => LinearSolve.QRFactorization(), "KLU" => LinearSolve.KLUFactorization(),
+    "UMFPACK" => LinearSolve.UMFPACKFactorization(), "GMRES" => LinearSolve.KrylovJL_GMRES(),
+    "BiCGStab" => LinearSolve.KrylovJL_BICGSTAB(),
+)
+
+const NONLINEAR_SOLVERS = Dict{String, Any}("Newton" => NLNewton(), "functional" => NLFunctional(), "Anderson" => NLAnderson())
+
+"Preconditioners: what is factored of the matrix W of the stages."
+const PRECONDITIONERS = Dict{String, Function}(
+    "jacobi" => W -> Diagonal(W), "tridiagonal" => W -> lu(Tridiagonal(W)), "lu" => W -> lu(W),
+)
+
+"""
+A function of SciML's `precs` form, which keeps its factors until W is a new one. On the right side, so that the residual
+by which GMRES stops is the equation's own.
+"""
+function preconditioner(word)
+    factor = PRECONDITIONERS[word]
+    function precs(W, du, u, p, t, is_new, left, right, data)
+        is_new === nothing && return nothing, factor(Matrix{Float64}(LinearAlgebra.I, length(u), length(u))) # W isn't set yet
+        is_new || return nothing, right
+        return nothing, factor(convert(AbstractMatrix, W))
+    end
+    return precs
+end
+
+const KEYWORDS = Dict{String, Symbol}(
+    "min_order" => :min_order, "initial_order" => :init_order, "min_stages" => :min_stages, "max_stages" => :max_stages,
+    "krylov_size" => :m, "frequency" => :omega, "embedding" => :embedding, "smooth_error" => :smooth_est,
+    "jacobian_age" => :max_jac_age,
+)
+
+"SciML's keywords for one of our options."
+function family_keywords(name, value, word)
+    name == "linear_solver" && return Dict(:linsolve => LINEAR_SOLVERS[value])
+    name == "preconditioner" && return Dict{Symbol, Any}(:precs => preconditioner(value), :concrete_jac => true)
+    name == "nonlinear_solver" && return Dict(:nlsolve => NONLINEAR_SOLVERS[value])
+    name == "max_order" && return Dict(:max_order => PACKAGES[word] == :OrdinaryDiffEqBDF ? Val(value) : value)
+    name == "frequency" && word == "Anas5" && return Dict(:w => value)
+    return Dict(KEYWORDS[name] => value)
+end
+
+const SUNDIALS_SOLVERS = Dict(
+    "LU" => :Dense, "KLU" => :KLU, "GMRES" => :GMRES, "FGMRES" => :FGMRES, "BiCGStab" => :BCG, "TFQMR" => :TFQMR,
+)
+
+function sundials_algorithm(maker, word, options)
+    keywords = Dict{Symbol, Any}()
+    for (name, value) in options
+        name == "linear_solver" && (keywords[:linear_solver] = SUNDIALS_SOLVERS[value])
+        name == "nonlinear_solver" && (keywords[:method] = value == "Newton" ? :Newton : :Functional)
+        name == "krylov_size" && (keywords[:krylov_dim] = value)
+        name in ("max_order", "order") && (keywords[Symbol(name)] = value)
+    end
+    if word == "CVODE_Adams" && get(keywords, :method, :Functional) == :Newton
+        get!(keywords, :linear_solver, :Dense)
+    end
+    get(options, "explicit", false) && return maker(LOADED[:Sundials].Explicit(); keywords...)
+    return maker(; keywords...)
+end
+
+"Does an algorithm factor sparse matrices only? Sundials' linear solver is a parameter of its types."
+is_sparse_only(algorithm) = false
+is_sparse_only(algorithm::OrdinaryDiffEqCore.OrdinaryDiffEqAlgorithm) = hasproperty(algorithm, :linsolve) &&
+    algorithm.linsolve isa Union{LinearSolve.KLUFactorization, LinearSolve.UMFPACKFactorization}
+is_sparse_only(algorithm::SciMLBase.AbstractODEAlgorithm) = :KLU in typeof(algorithm).parameters
+
+"A problem whose Jacobian is stored as the algorithm's linear solver needs it: one without a pattern counts as full."
+function prepare_problem(problem, algorithm)
+    is_sparse_only(algorithm) && problem.f.jac_prototype === nothing || return problem
+    n = length(problem.u0)
+    return remake(problem; f = remake(problem.f; jac_prototype = sparse(ones(n, n))))
+end

@@ -1,0 +1,67 @@
+"""What a method can't do for a request, refused by name; and what it needs beside what was asked."""
+
+import numpy as np
+
+from ...errors import ProblemError, UnsupportedByEngine
+from ...requests import ObjectiveRequest, SolveRequest
+from .catalogue import METHODS
+
+_FORWARD = "forward"
+
+
+def is_adaptive(request: SolveRequest) -> bool:
+    """Whether errors choose the steps."""
+    method = METHODS.get(request.algorithm)
+    return dict(request.algorithm_options).get("adaptive", method is None or method.is_adaptive)
+
+
+def stop_times(request: SolveRequest) -> np.ndarray:
+    """Times that a step must end on: those asked for, and the save times of a method that is less accurate between."""
+    method = METHODS.get(request.algorithm)
+    stops = np.zeros(0) if request.tstops is None else request.tstops
+    if method is None or method.is_continuous or request.saveat is None:
+        return stops
+    return np.union1d(stops, request.saveat)
+
+
+def check_algorithm(request: SolveRequest) -> None:
+    """ProblemError or UnsupportedByEngine for what the method can't do with this request."""
+    method = METHODS.get(request.algorithm)
+    if method is None:
+        return
+    word = method.word
+    if not is_adaptive(request) and request.dt is None:
+        raise ProblemError(f"algorithm {word!r} has no step control: give its step, dt=...")
+    if "c" in method.flags and len(stop_times(request)):
+        raise UnsupportedByEngine(
+            f"algorithm {word!r} takes steps of one length only, so it can't stop at given times (tstops"
+            f"{'' if method.is_continuous else ', or saveat'}); use 'Tsit5' or 'VCABM'"
+        )
+    if "a" in method.flags and uses_time(request.program):
+        raise UnsupportedByEngine(
+            f"algorithm {word!r} loses its order where the model depends on t explicitly, as this one does: "
+            "make time a state (d clock/dt = 1), or use 'Rodas5P'"
+        )
+
+
+def uses_time(program) -> bool:
+    """Whether a right-hand side depends on its input t."""
+    used = {argument for node in program.nodes for argument in node.args} | {output.node for output in program.outputs}
+    return any(program.nodes[k].op == "input" and program.inputs[program.nodes[k].attrs[0]].name == "t" for k in used)
+
+
+def choose_sensitivity(request: ObjectiveRequest) -> str:
+    """The sensitivity of an objective: forward tangents are what every method can do."""
+    method = METHODS.get(request.solve.algorithm)
+    if method is None or (method.is_continuous and method.package != "Sundials"):
+        return request.sensitivity
+    if request.sensitivity == "auto":
+        return _FORWARD
+    if request.sensitivity == _FORWARD or (
+        request.sensitivity == "forward_over_solver" and method.package != "Sundials"
+    ):
+        return request.sensitivity
+    raise UnsupportedByEngine(
+        f"engine 'julia' does not support the sensitivity {request.sensitivity!r} with the algorithm {method.word!r}; "
+        "'forward' works with each"
+    )

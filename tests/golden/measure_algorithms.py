@@ -1,0 +1,104 @@
+"""Measures every word of the Julia engine: the order at fixed steps, and the error in tolerances of adaptive steps.
+
+``python tests/golden/measure_algorithms.py`` (with pysciml and a Julia that is ready; half an hour) writes
+``algorithms.json``. ``tests/cross/test_algorithms.py`` holds the table of words to it, and measures a few words again.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+import pysciml as ps
+from pysciml.engines.choose import load_engine
+from pysciml.engines.julia.catalogue import METHODS
+
+TARGET = pathlib.Path(__file__).with_name("algorithms.json")
+TIMES = np.array([0.37, 0.81, 1.26, 1.63, 2.0])
+STEPS = (0.1, 0.05, 0.025, 0.0125)
+TOLERANCES = (1e-4, 1e-6, 1e-8)
+FLOOR, CEILING = 1e-11, 0.3  # between these an error tells an order
+
+
+def autonomous(t, u, p):
+    """The first component's exact solution is 1/sqrt(1 + t), the second's exp(1 - exp(-t))."""
+    rate = 1 - np.log(u.y)
+    return {"x": -(u.x**3) / 2 * p.one, "y": u.y * rate * (1 + (u.x**2 - 1 / (1 + u.clock))), "clock": u.clock * 0 + 1}
+
+
+def forced(t, u, p):
+    """The same, the time taken from outside."""
+    return {"x": -(u.x**3) / 2 * p.one, "y": u.y * np.exp(-t) * (1 + (u.x**2 - 1 / (1 + t)))}
+
+
+def exact(times):
+    """Both components ``(time, state)``."""
+    return np.stack([1 / np.sqrt(1 + times), np.exp(1 - np.exp(-times))], axis=1)
+
+
+def problem_of(word):
+    """The problem that a word is measured on: forced by time, unless the word is for autonomous ones only."""
+    if "a" in METHODS[word].flags:
+        return ps.ODEProblem(autonomous, {"x": 1.0, "y": 1.0, "clock": 0.0}, (0, 2), {"one": 1.0})
+    return ps.ODEProblem(forced, {"x": 1.0, "y": 1.0}, (0, 2), {"one": 1.0})
+
+
+def errors_of(word, algorithm, saveat, **options):
+    """|error| ``(time, state)``, or NaN if the solve fails."""
+    t, states = ps.solve(
+        problem_of(word),
+        algorithm,
+        saveat=saveat,
+        engine="julia",
+        check=False,
+        output="arrays",
+        max_steps=300_000,
+        **options,
+    )
+    if len(t) < len(saveat):
+        return np.full((len(saveat), 2), np.nan)
+    return np.abs(np.stack([states["x"], states["y"]], axis=1) - exact(saveat))
+
+
+def measure_order(word, steps=STEPS):
+    """The order between the two finest steps whose errors tell one, or None; and the errors."""
+    method = METHODS[word]
+    if not method.has_fixed_steps:
+        return None, []
+    algorithm = ps.Algorithm(word, adaptive=False) if method.is_adaptive else word
+    end = TIMES[-1:]
+    errors = [float(errors_of(word, algorithm, end, dt=dt, rtol=1e-11, atol=1e-11).max()) for dt in steps]
+    orders = [
+        float(np.log2(coarse / fine))
+        for coarse, fine in zip(errors, errors[1:], strict=False)
+        if FLOOR < fine < CEILING and coarse < CEILING
+    ]
+    return (orders[-1] if orders else None), errors
+
+
+def measure_errors(word, tolerances=TOLERANCES):
+    """Error in tolerances at the save times, by tolerance; none for what takes no adaptive steps."""
+    found = {}
+    for tolerance in tolerances if METHODS[word].is_adaptive else ():
+        if tolerance < 1e-7 and METHODS[word].order <= 2:
+            continue
+        errors = errors_of(word, word, TIMES, rtol=tolerance, atol=tolerance)
+        found[f"{tolerance:g}"] = float((errors / (tolerance * (1 + np.abs(exact(TIMES))))).max())
+    return found
+
+
+def main():
+    """Measure all words, or those on the command line, and write the file after each."""
+    results = json.loads(TARGET.read_text()) if TARGET.exists() else {"versions": {}, "words": {}}
+    for word in sys.argv[1:] or METHODS:
+        order, errors = measure_order(word)
+        results["words"][word] = {"order": order, "errors": errors, "adaptive": measure_errors(word)}
+        print(word, METHODS[word].order, METHODS[word].flags, results["words"][word], flush=True)
+        results["versions"] = load_engine("julia").versions()
+        results["words"] = dict(sorted(results["words"].items()))
+        TARGET.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
