@@ -3,6 +3,7 @@
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
 from .api.algorithm import Algorithm
 from .api.algorithms import algorithms
+from .api.dense import DenseSolution, dense
 from .api.doctor import doctor
 from .api.fit import fit
 from .api.fit_result import FitResult
@@ -29,6 +30,7 @@ __all__ = [
     "MLP",
     "Adam",
     "Algorithm",
+    "DenseSolution",
     "EngineUnavailable",
     "Event",
     "FitResult",
@@ -45,6 +47,7 @@ __all__ = [
     "TraceError",
     "UnsupportedByEngine",
     "algorithms",
+    "dense",
     "doctor",
     "every",
     "fit",

@@ -40,20 +40,25 @@ class SolveRequest:
     dtmax: float | None = None
     max_steps: int = 100_000
     progress: bool = False
+    mass_matrix: np.ndarray | None = None  # (state, state): M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
 
     @property
     def needs(self) -> frozenset[Capability]:
         kinds = {"root" if event.times is None else "preset" for event in self.events}
         events = (Capability("event", kind) for kind in kinds)
+        mass = () if self.mass_matrix is None else (Capability("problem", "mass matrix"),)
         options = (Capability("option", name) for name, _ in self.algorithm_options)
-        return frozenset({Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events})
+        return frozenset(
+            {Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events, *mass}
+        )
 
 
 def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capability]:
     """What the gradient of a solve needs."""
-    events = {Capability("gradient of", "events")} if solve.events else set()
-    return solve.needs | {Capability("sensitivity", sensitivity)} | events
+    parts = {"events": bool(solve.events), "mass matrices": solve.mass_matrix is not None}
+    differentiated = {Capability("gradient of", part) for part, is_there in parts.items() if is_there}
+    return solve.needs | {Capability("sensitivity", sensitivity)} | differentiated
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ type, so that a new model compiles no solver.
 module PySciML
 
 using ADTypes: AutoFiniteDiff
+using DiffEqBase: BrownFullBasicInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches

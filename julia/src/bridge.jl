@@ -36,9 +36,11 @@ make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true) =
 Solve one initial-value problem: times, states `(state, time)`, the name of the return code, the members that ran, the
 error's text if the solver threw one, and statistics.
 """
-function solve_request(program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true)
+function solve_request(
+        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, mass_matrix = nothing
+    )
     u0, saveat = floats(u0), floats(saveat)
-    problem = make_problem(RightHandSide(program), u0, floats(p), (Float64(t0), Float64(t1)))
+    problem = load_problem(program, u0, p, t0, t1, mass_matrix)
     options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
     solution = try
         solve_problem(problem, make_algorithm(spec), options; saveat)
@@ -50,6 +52,35 @@ function solve_request(program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtm
     u = n == 0 ? zeros(length(u0), 0) : reduce(hcat, @view solution.u[1:n])
     return solution.t[1:n], u, return_name(solution.retcode), members_used(spec), "", statistics(solution.stats)
 end
+
+function load_problem(program, u0, p, t0, t1, mass_matrix)
+    f, p, t_span = RightHandSide(program), floats(p), (Float64(t0), Float64(t1))
+    mass_matrix === nothing && return make_problem(f, u0, p, t_span)
+    return make_problem(f, u0, p, t_span; mass_matrix = collect(Float64, mass_matrix))
+end
+
+"""
+    dense_request(program, u0, p, t0, t1, spec, options...)
+
+A solution that can be evaluated between its steps: the name of the return code, the time that it reached, the error's
+text if the solver threw one, and the solution.
+"""
+function dense_request(
+        program, u0, p, t0, t1, spec, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, mass_matrix = nothing
+    )
+    problem = load_problem(program, floats(u0), p, t0, t1, mass_matrix)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
+    solution = try
+        solve_problem(problem, make_algorithm(spec), options; dense = true)
+    catch error
+        is_numerical(error) || rethrow()
+        return "Failure", Float64(t0), sprint(showerror, error), nothing
+    end
+    return return_name(solution.retcode), solution.t[end], "", solution
+end
+
+"States `(state, time)` of a solution at any times that it reached."
+evaluate_solution(solution, times) = reduce(hcat, (solution(t) for t in floats(times)))
 
 """
     make_objective(program, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)

@@ -186,13 +186,13 @@ end
 
 const LARGEST_JACOBIAN = 500
 
-"An ODE problem of a right-hand side, with its Jacobian where a dense one is of use."
-function make_problem(f::RightHandSide, u0, p, t_span)
+"An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian where a dense one is of use."
+function make_problem(f::RightHandSide, u0, p, t_span; mass_matrix = LinearAlgebra.I)
     tgrad, vjp, vjp_p = TimeGradient(f), StateProduct(f), ParameterProduct(f)
     fun = if length(u0) <= LARGEST_JACOBIAN
-        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), tgrad, vjp, vjp_p)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), tgrad, vjp, vjp_p, mass_matrix)
     else
-        ODEFunction{true, SciMLBase.FullSpecialize}(f; tgrad, vjp, vjp_p)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; tgrad, vjp, vjp_p, mass_matrix)
     end
     return ODEProblem{true, SciMLBase.FullSpecialize}(fun, u0, t_span, p)
 end

@@ -76,11 +76,16 @@ const OrdinaryAlgorithm =
 own_keywords(algorithm, options) = NamedTuple()
 own_keywords(::OrdinaryAlgorithm, options) = (; internalnorm = nan_norm, options.adaptive)
 
+"Algebraic states start where their equations hold, near the values given."
+start_keywords(mass_matrix) = NamedTuple()
+start_keywords(mass_matrix::Matrix{Float64}) = (; initializealg = BrownFullBasicInit(1.0e-10))
+
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
     fill!(MEMBERS_USED, false)
     return solve(
         problem, algorithm;
         step_options(options, problem.tspan[2] - problem.tspan[1])..., options.tstops, saveat, dense, save_everystep = everystep, callback = WATCH, own_keywords(algorithm, options)...,
+        start_keywords(problem.f.mass_matrix)...,
     )
 end
 

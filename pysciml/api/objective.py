@@ -113,6 +113,7 @@ def make_misfit(
         saveat=times,
         rtol=float(rtol),
         atol=float(atol),
+        mass_matrix=problem.mass_matrix,
         events=flat.events,
     )
     check_capabilities(chosen, objective_needs(request, sensitivity), engine_capabilities())

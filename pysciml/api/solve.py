@@ -95,11 +95,33 @@ def solve(
     ({'time': 11}, 0.0821)
     """
     check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
+    _check_switches(progress, check, output)
+    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "progress": progress}
+    request, shown = make_request("solve", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
+    chosen = choose_engine(engine)
+    check_capabilities(chosen, request.needs, engine_capabilities())
+    raw = chosen.solve(request)
+    if problem.observe is not None:
+        p = all_parameters(raw, problem.p_values, request.events)
+        raw = replace(raw, y=chosen.observe(problem.observe, raw.t, raw.u[0], p)[np.newaxis])
+    if output == "arrays":
+        answer = to_arrays(raw, problem, shown)
+    else:
+        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown, request.events)
+    if check and not is_success(raw.status[0]):
+        raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
+    return answer
+
+
+def make_request(
+    function, problem, algorithm, saveat, *, rtol, atol, tstops, dt, dtmax, max_steps, progress=False
+) -> tuple[SolveRequest, np.ndarray | None]:
+    """What an engine is asked, checked at the door, and the save times as results show them."""
     if not isinstance(problem, ODEProblem):
-        raise ProblemError(f"solve: problem must be a ps.ODEProblem, got {type(problem).__name__}")
+        raise ProblemError(f"{function}: problem must be a ps.ODEProblem, got {type(problem).__name__}")
     algorithm = read_algorithm(algorithm)
     check_tolerances(rtol, atol)
-    _check_options(dt, dtmax, max_steps, progress, check, output)
+    _check_steps(dt, dtmax, max_steps)
     times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
     flat = flatten_model(problem, times)
     request = SolveRequest(
@@ -117,21 +139,10 @@ def solve(
         dtmax=None if dtmax is None else float(dtmax),
         max_steps=int(max_steps),
         progress=progress,
+        mass_matrix=problem.mass_matrix,
         events=flat.events,
     )
-    chosen = choose_engine(engine)
-    check_capabilities(chosen, request.needs, engine_capabilities())
-    raw = chosen.solve(request)
-    if problem.observe is not None:
-        p = all_parameters(raw, problem.p_values, flat.events)
-        raw = replace(raw, y=chosen.observe(problem.observe, raw.t, raw.u[0], p)[np.newaxis])
-    if output == "arrays":
-        answer = to_arrays(raw, problem, shown)
-    else:
-        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown, flat.events)
-    if check and not is_success(raw.status[0]):
-        raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
-    return answer
+    return request, shown
 
 
 def check_tolerances(rtol, atol) -> None:
@@ -147,12 +158,15 @@ def _check_positive(name, value):
         raise ProblemError(f"{name} must be a positive number, got {value!r}{hint}")
 
 
-def _check_options(dt, dtmax, max_steps, progress, check, output):
+def _check_steps(dt, dtmax, max_steps):
     for name, value in (("dt", dt), ("dtmax", dtmax)):
         if value is not None:
             _check_positive(name, value)
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
         raise ProblemError(f"max_steps must be a positive integer, got {max_steps!r}")
+
+
+def _check_switches(progress, check, output):
     for name, value in (("progress", progress), ("check", check)):
         if not isinstance(value, bool | np.bool_):
             raise ProblemError(f"{name} must be True or False, got {value!r}")

@@ -104,6 +104,17 @@ class RawSolution:
 
 
 @dataclass(frozen=True, eq=False)
+class RawDense:
+    """A solution between its steps: ``evaluate(times (time,))`` gives the states ``(time, state)`` up to ``t_end``."""
+
+    t_end: float
+    status: Status
+    algorithm: str
+    message: str
+    evaluate: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
 class RawFit:
     """What a fit gives back: the best ``x (k,)``, its value, and one row an iteration.
 
@@ -157,6 +168,10 @@ class AbstractEngine(ABC):
     @abstractmethod
     def solve(self, request: SolveRequest) -> RawSolution:
         """Solve; a failure is a status, never an exception. KeyboardInterrupt gives ``Status.INTERRUPTED``."""
+
+    def solve_dense(self, request: SolveRequest) -> RawDense:
+        """Solve and keep what is between the steps; only where the capability ``("output", "dense")`` is there."""
+        raise NotImplementedError
 
     @abstractmethod
     def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, TraceError, UnsupportedByEngine
+from ..errors import ProblemError, TraceError
 from ..ir.program import Program
 from ..ir.simplify import simplify_program
 from ..tracing.layout import Layout, make_layout
@@ -19,15 +19,12 @@ from .describe import describe_problem
 from .events import Event, ProblemEvent, read_events
 from .functions import check_replaces_all, initial_values, is_function, observables_of, read_initial, read_observe
 from .labels import Labels, make_labels
+from .mass import read_mass_matrix
 from .names import ONE_TRAJECTORY, check_disjoint
 from .remake import merge_values, replace_labels
 from .schedule import Schedule
 from .times import Calendar, read_span, read_times
 from .values import Values, read_parameters, read_states
-
-LATER = {
-    "mass_matrix": "mass matrices: solve the equations for the derivatives",
-}
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -59,8 +56,9 @@ class ODEProblem:
         What happens at certain moments; several at one moment fire in this order.
     observe : callable, optional
         ``observe(t, u, p) -> {name: value}``: observables, which results hold beside the states and data may measure.
-    mass_matrix : optional
-        Not supported yet.
+    mass_matrix : dict or array_like, optional
+        M of M du/dt = f: the diagonal by state (``{"z": 0}``, others 1) or as ``(n,)``, or all of it ``(n, n)``, over
+        the flat state. A row of zeros is an algebraic equation 0 = f; its state starts where that holds, near ``u0``.
     name : str, optional
         Title of the problem, kept in results.
 
@@ -89,12 +87,10 @@ class ODEProblem:
         For values, names, spans and labels that can't be; the message names the thing, the value and the remedy.
     TraceError
         If ``f`` does what can't be recorded, or returns something that does not match ``u0``.
-    UnsupportedByEngine
-        For ``mass_matrix``.
 
     Notes
     -----
-    du/dt = f(t, u, p) with u(start) = u0.
+    M du/dt = f(t, u, p) with u(start) = u0; M is the identity unless ``mass_matrix`` is given.
 
     Examples
     --------
@@ -123,6 +119,7 @@ class ODEProblem:
     long_names: Mapping[str, str]
     name: str | None
     events: tuple[ProblemEvent, ...]
+    mass_matrix: np.ndarray | None = None
 
     def __init__(
         self,
@@ -141,7 +138,6 @@ class ODEProblem:
         **unknown,
     ):
         check_keywords("ODEProblem", unknown, ODEProblem.__init__.__kwdefaults__ or ())
-        _refuse_later(mass_matrix=mass_matrix)
         if not callable(f):
             raise ProblemError(f"f must be a function f(t, u, p), got {f!r} ({type(f).__name__})")
         parameters = read_parameters(p)
@@ -167,6 +163,7 @@ class ODEProblem:
             span=span,
             calendar=calendar,
             name=_check_title(name),
+            mass_matrix=read_mass_matrix(mass_matrix, u_layout),
             events=read_events(events, u_layout, p_layout, labels.names, calendar),
             **vars(labels),
         )
@@ -282,7 +279,8 @@ class ODEProblem:
         arrays = self.u0_values.tobytes(), self.p_values.tobytes()
         programs = self.program, self.initial, self.observe
         layouts = self.u_layout, self.p_layout, self.y_layout
-        labels = (self.calendar, dims, units, self.name, self.events)
+        mass = None if self.mass_matrix is None else self.mass_matrix.tobytes()
+        labels = (self.calendar, dims, units, self.name, self.events, mass)
         return (*programs, *layouts, *arrays, self.span, *labels)
 
     def __eq__(self, other):
@@ -304,12 +302,6 @@ class ODEProblem:
 
     def __repr__(self):
         return describe_problem(self)
-
-
-def _refuse_later(**given):
-    for name, value in given.items():
-        if value is not None and not (isinstance(value, tuple | list) and not value):
-            raise UnsupportedByEngine(f"ODEProblem({name}=...) is not supported by any engine yet; {LATER[name]}")
 
 
 def _trace(f, u_layout, p_layout, labels: Labels) -> Program:

@@ -12,6 +12,7 @@ from ..ir.schema import program_from_json, program_to_json
 from ..networks import MLP
 from ..tracing.layout import Layout, make_layout
 from .functions import NO_OBSERVABLES
+from .mass import read_mass_matrix
 from .ode import ODEProblem
 from .schema_events import event_from_plain, event_to_plain, time_from_plain, time_to_plain
 from .times import read_span
@@ -34,7 +35,7 @@ _KEYS = {
     "events",
 }
 
-_OPTIONAL = {"initial", "observe", "observables"}
+_OPTIONAL = {"initial", "observe", "observables", "mass_matrix"}
 
 
 def problem_to_json(problem: ODEProblem) -> str:
@@ -44,6 +45,8 @@ def problem_to_json(problem: ODEProblem) -> str:
         more["initial"] = _from_program(problem.initial)
     if problem.observe is not None:
         more |= {"observe": _from_program(problem.observe), "observables": _from_layout(problem.y_layout, None)}
+    if problem.mass_matrix is not None:
+        more["mass_matrix"] = problem.mass_matrix.tolist()
     return json.dumps(
         more
         | {
@@ -112,6 +115,7 @@ def _to_problem(raw):
         units=raw["units"],
         long_names=raw["long_names"],
         name=raw["name"],
+        mass_matrix=read_mass_matrix(raw.get("mass_matrix"), u_layout),
         events=tuple(event_from_plain(event, u_layout, p_layout) for event in raw["events"]),
     )
 

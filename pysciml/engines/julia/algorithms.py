@@ -21,6 +21,8 @@ OPTIMIZERS: dict[str, str] = {
 CAPABILITIES: frozenset[Capability] = frozenset(
     {
         Capability("problem", "ode"),
+        Capability("problem", "mass matrix"),
+        Capability("output", "dense"),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("option", name) for name in OPTION_NAMES),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),

@@ -79,10 +79,10 @@ _FAMILIES = (
     ("OrdinaryDiffEqAdamsBashforthMoulton", "non-stiff, costly right-hand sides", """
         AB3 3 fc hairer_1993
         AB4 4 fc hairer_1993
-        AB5 5 fcs hairer_1993
+        AB5 5 fc hairer_1993
         ABM32 3 fc hairer_1993
         ABM43 4 fc hairer_1993
-        ABM54 5 fcs hairer_1993
+        ABM54 5 fc hairer_1993
         VCAB3 3 - hairer_1993
         VCAB4 4 - hairer_1993
         VCAB5 5 - hairer_1993

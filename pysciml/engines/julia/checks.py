@@ -1,5 +1,7 @@
 """What a method can't do for a request, refused by name; and what it needs beside what was asked."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...errors import ProblemError, UnsupportedByEngine
@@ -27,9 +29,14 @@ def stop_times(request: SolveRequest) -> np.ndarray:
 def check_algorithm(request: SolveRequest) -> None:
     """ProblemError or UnsupportedByEngine for what the method can't do with this request."""
     method = METHODS.get(request.algorithm)
+    if request.mass_matrix is not None and request.events:
+        raise UnsupportedByEngine("engine 'julia' does not support events in problems with a mass matrix")
     if method is None:
         return
     word = method.word
+    if request.mass_matrix is not None and not method.takes_mass_matrix:
+        words = ", ".join(name for name in ("Rodas5P", "Rodas4P", "FBDF", "QNDF", "RadauIIA5"))
+        raise UnsupportedByEngine(f"algorithm {word!r} takes no mass matrix; these do: {words}, ... (ps.algorithms())")
     if not is_adaptive(request) and request.dt is None:
         raise ProblemError(f"algorithm {word!r} has no step control: give its step, dt=...")
     if "c" in method.flags and len(stop_times(request)):
@@ -42,6 +49,22 @@ def check_algorithm(request: SolveRequest) -> None:
             f"algorithm {word!r} loses its order where the model depends on t explicitly, as this one does: "
             "make time a state (d clock/dt = 1), or use 'Rodas5P'"
         )
+
+
+def check_dense(request: SolveRequest) -> None:
+    """UnsupportedByEngine for a method that is less accurate between its steps than on them."""
+    method = METHODS.get(request.algorithm)
+    if method is not None and not method.is_continuous:
+        raise UnsupportedByEngine(
+            f"algorithm {method.word!r} has no dense output of its order; 'Tsit5', 'Vern7', 'Vern9', 'Rodas5P' and "
+            "'FBDF' have, and saveat= works with each"
+        )
+
+
+def for_mass_matrix(request: SolveRequest) -> SolveRequest:
+    """With a mass matrix ``"auto"`` is Rodas5P."""
+    is_auto = request.mass_matrix is not None and request.algorithm == "auto"
+    return replace(request, algorithm="Rodas5P") if is_auto else request
 
 
 def uses_time(program) -> bool:

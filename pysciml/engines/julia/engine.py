@@ -10,16 +10,17 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
-from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report, Status, is_success
+from ..base import AbstractEngine, AbstractObjective, RawDense, RawFit, RawSolution, Report, Status, is_success
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
-from .checks import check_algorithm, choose_sensitivity, is_adaptive, stop_times
+from .checks import check_algorithm, check_dense, choose_sensitivity, for_mass_matrix, is_adaptive, stop_times
 from .options import write_spec
 from .printer import print_parts
 from .route import find_route, install
 from .status import read_return_code
 
 _NO_TIMES = np.zeros(0)
+_NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
 _DEFAULT = "SciML's default algorithm, which looks at tolerances, size and stiffness as it goes"
 _OPTIMIZERS = {"adam": 0, "lbfgs": 1}
 
@@ -36,15 +37,9 @@ class JuliaEngine(AbstractEngine):
         self._algorithms: set[str] = set()
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        arguments = (
-            self._load(request.program),
-            _floats(request.u0),
-            _floats(request.p),
-            *map(float, request.t_span),
-            self._load_algorithm(request),
-            _floats(_NO_TIMES if request.saveat is None else request.saveat),
-            *_options(request),
-        )
+        asked = request.algorithm
+        request = for_mass_matrix(request)
+        arguments = (*self._arguments(request), *_options(request), *_mass(request))
         with _progress_bar(request) as watch:
             answer = self._bridge.call("solve_request", *arguments, has_partial=True, watch=watch)
         t, u, code, ran, message, counts = answer
@@ -55,10 +50,41 @@ class JuliaEngine(AbstractEngine):
             u=np.ascontiguousarray(u.T)[np.newaxis],
             status=(status,),
             algorithm=ran,
-            reason=_DEFAULT if request.algorithm == "auto" else "asked for",
-            message=message or ("" if is_success(status) else code),
+            reason=_reason(asked, ran),
+            message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
             statistics=dict(zip(names, map(int, counts), strict=True)),
             versions=self.versions(),
+        )
+
+    def solve_dense(self, request: SolveRequest) -> RawDense:
+        request = for_mass_matrix(request)
+        check_dense(request)
+        arguments = self._arguments(request)
+        code, t_end, message, solution = self._bridge.call(
+            "dense_request", *arguments[:-1], *_options(request), *_mass(request)
+        )
+        status = read_return_code(code)
+        return RawDense(
+            t_end=t_end,
+            status=status,
+            algorithm=request.algorithm,
+            message=message or ("" if is_success(status) else code),
+            evaluate=lambda times: self._evaluate_solution(solution, times),
+        )
+
+    def _evaluate_solution(self, solution: Handle, times):
+        states = self._bridge.call("evaluate_solution", solution, _floats(times))
+        return np.ascontiguousarray(states.T).reshape(len(times), -1)
+
+    def _arguments(self, request):
+        """The problem, its algorithm and its save times, as Julia takes them."""
+        return (
+            self._load(request.program),
+            _floats(request.u0),
+            _floats(request.p),
+            *map(float, request.t_span),
+            self._load_algorithm(request),
+            _floats(_NO_TIMES if request.saveat is None else request.saveat),
         )
 
     def make_objective(self, request: ObjectiveRequest) -> "JuliaObjective":
@@ -180,6 +206,12 @@ class JuliaObjective(AbstractObjective):
         return self._bridge.call("value_and_gradient", self.handle, _floats(x))
 
 
+def _reason(asked, ran):
+    if asked != "auto":
+        return "asked for"
+    return _DEFAULT if ran != "Rodas5P" else "for a mass matrix"
+
+
 def _why(algorithm):
     kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
     return f"a probe solve by {_DEFAULT.split(',')[0]} found the problem {kind}"
@@ -187,6 +219,10 @@ def _why(algorithm):
 
 def _floats(values):
     return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _mass(request):
+    return () if request.mass_matrix is None else (_floats(request.mass_matrix),)
 
 
 def _options(request):

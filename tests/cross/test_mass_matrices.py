@@ -1,0 +1,101 @@
+"""Mass matrices: semi-explicit differential-algebraic equations against closed forms and Robertson's as an ODE."""
+
+import numpy as np
+import pytest
+from support.engines import require_engine
+
+import pysciml as ps
+from pysciml.errors import UnsupportedByEngine
+
+
+def pair(t, u, p):
+    """x' = -z x, 0 = z - p.a cos(t): x = exp(-a sin t)."""
+    return {"x": -u.z * u.x, "z": u.z - p.a * np.cos(t)}
+
+
+ALGEBRAIC = {"z": 0}
+
+
+def make_pair(mass=ALGEBRAIC, z0=0.7):
+    return ps.ODEProblem(pair, {"x": 1.0, "z": z0}, (0, 3), {"a": 0.7}, mass_matrix=mass)
+
+
+TIMES = np.linspace(0, 3, 7)
+
+
+def check_pair(ds, bound=50, rtol=1e-7):
+    for name, want in (("x", np.exp(-0.7 * np.sin(TIMES))), ("z", 0.7 * np.cos(TIMES))):
+        assert ds[name].dims == ("time",)
+        assert np.max(np.abs(ds[name].values - want) / (rtol + rtol * np.abs(want))) < bound
+
+
+@pytest.mark.parametrize("word", ["auto", "FBDF"])
+def test_an_algebraic_equation(word):
+    require_engine("julia")
+    ds = ps.solve(make_pair(), word, saveat=TIMES, rtol=1e-7, atol=1e-7, engine="julia")
+    check_pair(ds, bound=200 if word == "FBDF" else 50)
+    assert ds.attrs["algorithm"] == ("Rodas5P" if word == "auto" else word)
+
+
+def test_forms_of_a_mass_matrix_are_one():
+    diagonal = make_pair(np.array([1.0, 0.0]))
+    assert diagonal == make_pair(np.diag([1.0, 0.0])) == make_pair() != make_pair(None)
+    assert make_pair(np.eye(2)) == make_pair(None)
+    text = ps.problems.schema.problem_to_json(diagonal)
+    assert ps.problems.schema.problem_from_json(text) == diagonal
+    assert diagonal.remake(p={"a": 1.0}).mass_matrix is not None
+
+
+def test_inconsistent_start_values_are_made_consistent():
+    require_engine("julia")
+    ds = ps.solve(make_pair(z0=5.0), "Rodas5P", saveat=TIMES, rtol=1e-7, atol=1e-7, engine="julia")
+    check_pair(ds)
+
+
+def test_a_full_regular_matrix():
+    require_engine("julia")
+    mass = np.array([[2.0, 1.0], [1.0, 3.0]])
+    problem = ps.ODEProblem(lambda t, u, p: -u, np.array([1.0, -1.0]), (0, 1), mass_matrix=mass)
+    ds = ps.solve(problem, "Rodas5P", saveat=[1.0], rtol=1e-9, atol=1e-9, engine="julia")
+    values, vectors = np.linalg.eig(-np.linalg.inv(mass))
+    want = vectors @ (np.exp(values) * np.linalg.solve(vectors, [1.0, -1.0]))
+    np.testing.assert_allclose(next(iter(ds.data_vars.values())).values[0], want, rtol=1e-7)
+
+
+def test_robertson_by_conservation():
+    """The third equation replaced by a + b + c = 1."""
+    require_engine("julia")
+
+    def model(t, u, p):
+        slow, fast, back = 0.04 * u.a, 3e7 * u.b**2, 1e4 * u.b * u.c
+        return {"a": -slow + back, "b": slow - back - fast, "c": u.a + u.b + u.c - 1}
+
+    def plain(t, u, p):
+        slow, fast, back = 0.04 * u.a, 3e7 * u.b**2, 1e4 * u.b * u.c
+        return {"a": -slow + back, "b": slow - back - fast, "c": fast}
+
+    start, options = {"a": 1.0, "b": 0.0, "c": 0.0}, {"saveat": [1.0, 1e3, 1e5], "rtol": 1e-8, "atol": 1e-11}
+    got = ps.solve(ps.ODEProblem(model, start, (0, 1e5), mass_matrix={"c": 0}), "Rodas5P", engine="julia", **options)
+    want = ps.solve(ps.ODEProblem(plain, start, (0, 1e5)), "Rodas5P", engine="julia", **options)
+    for name in start:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("word", ["Tsit5", "KenCarp4", "CVODE_BDF"])
+def test_methods_without_mass_matrices_refuse(word):
+    require_engine("julia")
+    with pytest.raises(UnsupportedByEngine, match=f"{word}.*takes no mass matrix.*Rodas5P"):
+        ps.solve(make_pair(), word, engine="julia")
+
+
+def test_gradients_refuse():
+    require_engine("julia")
+    ds = ps.solve(make_pair(), saveat=TIMES, engine="julia")
+    with pytest.raises(UnsupportedByEngine, match="gradient of 'mass matrices'"):
+        ps.gradient(make_pair(), ds, engine="julia")
+
+
+def test_the_other_engine_refuses():
+    require_engine("diffrax")
+    with pytest.raises(UnsupportedByEngine, match="'mass matrix'; engine='julia' does"):
+        ps.solve(make_pair(), engine="diffrax")
