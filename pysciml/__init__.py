@@ -20,6 +20,7 @@ from .fitting.trainable import Interval, Positive
 from .networks import MLP
 from .plotting import plot_states
 from .problems.events import Event, every
+from .problems.inputs import interpolate
 from .problems.ode import ODEProblem
 from .problems.schedule import Schedule
 
@@ -52,6 +53,7 @@ __all__ = [
     "every",
     "fit",
     "gradient",
+    "interpolate",
     "load_example",
     "objective",
     "plot_states",

@@ -138,5 +138,15 @@ function versions()
     return (("Julia", string(VERSION)), ((name, string(pkgversion(m))) for (name, m) in zip(names, modules))...)
 end
 
+"""
+    compilations()
+
+How many different texts of Programs this process has compiled, and the seconds that Julia has spent on compiling since the first call of this.
+"""
+function compilations()
+    Base.cumulative_compile_timing(true)
+    return length(FUNCTIONS), Base.cumulative_compile_time_ns()[1] / 1.0e9
+end
+
 "Addresses of the interrupt flag (a 64-bit integer) and of the progress numbers."
 addresses() = (UInt(pointer_from_objref(INTERRUPT)), UInt(pointer(PROGRESS)))

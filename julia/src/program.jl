@@ -45,7 +45,7 @@ const FUNCTIONS = Dict{String, Any}()
 A Program from its printed text. Equal texts compile once a process; working memory is the caller's own.
 """
 function compile_program(hash, text, constants, constant_flags, indices, n_numbers, n_flags, is_branching)
-    function! = get!(FUNCTIONS, hash) do
+    function! = get!(FUNCTIONS, text) do
         RuntimeGeneratedFunction(@__MODULE__, @__MODULE__, Meta.parse(text))
     end
     return Program(function!, Work(constants, constant_flags, indices, n_numbers, n_flags), is_branching)

@@ -82,9 +82,10 @@ start_keywords(mass_matrix::Matrix{Float64}) = (; initializealg = BrownFullBasic
 
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
     fill!(MEMBERS_USED, false)
+    stops = filter(t -> nextfloat(t) < problem.tspan[2], options.tstops) # a solve backwards can't begin with such a step
     return solve(
         problem, algorithm;
-        step_options(options, problem.tspan[2] - problem.tspan[1])..., options.tstops, saveat, dense, save_everystep = everystep, callback = WATCH, own_keywords(algorithm, options)...,
+        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops = stops, saveat, dense, save_everystep = everystep, callback = WATCH, own_keywords(algorithm, options)...,
         start_keywords(problem.f.mass_matrix)...,
     )
 end

@@ -114,6 +114,7 @@ def make_misfit(
         rtol=float(rtol),
         atol=float(atol),
         mass_matrix=problem.mass_matrix,
+        tstops=problem.stop_times if problem.stop_times.size else None,
         events=flat.events,
     )
     check_capabilities(chosen, objective_needs(request, sensitivity), engine_capabilities())

@@ -107,7 +107,7 @@ def solve(
     if output == "arrays":
         answer = to_arrays(raw, problem, shown)
     else:
-        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine), shown, request.events)
+        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine, problem), shown, request.events)
     if check and not is_success(raw.status[0]):
         raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
     return answer
@@ -134,7 +134,7 @@ def make_request(
         saveat=times,
         rtol=float(rtol),
         atol=float(atol),
-        tstops=None if tstops is None else _read_tstops(tstops, problem),
+        tstops=_with_jumps(None if tstops is None else _read_tstops(tstops, problem), problem),
         dt=None if dt is None else float(dt),
         dtmax=None if dtmax is None else float(dtmax),
         max_steps=int(max_steps),
@@ -196,12 +196,19 @@ def _read_tstops(tstops, problem):
     return check_times("tstops", np.unique(floats), problem)
 
 
-def _settings(request: SolveRequest, engine: str) -> dict:
+def _with_jumps(stops, problem):
+    """Stop times and those of external inputs; None if there are none."""
+    jumps = problem.stop_times
+    return stops if not jumps.size else jumps if stops is None else np.union1d(stops, jumps)
+
+
+def _settings(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
     """What the solve was asked, for provenance."""
-    names = ("algorithm", "rtol", "atol", "tstops", "dt", "dtmax", "max_steps")
+    names = ("algorithm", "rtol", "atol", "dt", "dtmax", "max_steps")
     asked = {
         "engine": engine,
         "saveat": request.saveat is not None,
+        "tstops": None if request.tstops is None else np.setdiff1d(request.tstops, problem.stop_times),
         "algorithm_options": dict(request.algorithm_options),
     }
     return {name: getattr(request, name) for name in names} | asked

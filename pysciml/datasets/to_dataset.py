@@ -77,9 +77,14 @@ def _parameter_coords(problem):
 
 
 def _parameter_values(problem, flat):
-    """Arrays by name, integer parameters as integers."""
+    """Arrays by name, integer parameters as integers, external inputs as their values."""
     arrays = problem.p_layout.unflatten(flat)
-    return {e.name: arrays[e.name] if e.is_float else arrays[e.name].astype(np.int64) for e in problem.p_layout.entries}
+    for entry in problem.p_layout.entries:
+        if entry.table is not None:
+            arrays[entry.name] = entry.table.values(arrays[entry.name])
+        elif not entry.is_float:
+            arrays[entry.name] = arrays[entry.name].astype(np.int64)
+    return arrays
 
 
 def values_to_dataset(problem: ODEProblem, values: Mapping[str, np.ndarray]) -> xr.Dataset:
@@ -101,8 +106,19 @@ def _values_of(problem, values):
             attrs["long_name"] = f"initial {attrs['long_name']}"
         dims = problem.dims[owner]
         variables[name] = (dims, array, attrs)
-        coords |= coords_on(problem.coords, dims)
+        coords |= coords_on(problem.coords, dims) | _input_times(problem, owner)
     return variables, coords
+
+
+def _input_times(problem, name):
+    """The times of an external input, as its own coordinate; nothing for anything else."""
+    entry = problem.p_layout[name] if name in problem.p_layout.names else None
+    if entry is None or entry.table is None:
+        return {}
+    times = entry.table.times(problem.p_values[entry.slice])
+    unit = {"units": problem.units["time"]} if problem.calendar is None and "time" in problem.units else {}
+    shown = times if problem.calendar is None else problem.calendar.to_dates(times)
+    return {problem.dims[name][0]: (problem.dims[name][:1], shown, {"long_name": f"time of {name}"} | unit)}
 
 
 def parameters_to_dataset(problem: ODEProblem, p_values: np.ndarray | None = None) -> xr.Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ProblemError
 from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
-from ..tracing.layout import Layout
+from ..tracing.layout import Entry, Layout
 from ..words import nearest
 
 
@@ -95,6 +95,10 @@ def candidate_blocks(u: Layout | None, p: Layout) -> list[Block]:
     """
     blocks = []
     for entry in p.entries:
+        if entry.table is not None:
+            shape = (entry.table.n_times, *entry.table.shape)
+            blocks.append(Block(entry.name, "p", 0, shape, entry.start + entry.table.values_slice.start))
+            continue
         if entry.network is None:
             blocks.append(Block(entry.name, "p", 0, entry.shape, entry.start))
             continue
@@ -116,7 +120,7 @@ def read_trainable(
     """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
     candidates = candidate_blocks(u, p)
     if trainable is None:
-        chosen = [b for b in candidates if b.vector == "p" and p[b.network or b.name].is_float]
+        chosen = [b for b in candidates if b.vector == "p" and _is_trained(p[b.network or b.name])]
         bounds = [None] * len(chosen)
         if not chosen:
             names = [] if u is None else ["u0_" + name for name in u.names[:3]]
@@ -131,11 +135,27 @@ def read_trainable(
         last = {b.name: pattern for pattern in patterns for b in matches[pattern]}  # a later pattern wins
         chosen = [b for b in candidates if b.name in last]
         bounds = [patterns[last[b.name]] for b in chosen]
+        _check_tables(chosen, p)
     blocks, start = [], 0
     for b, bound in zip(chosen, bounds, strict=True):
         blocks.append(replace(b, start=start, bound=bound))
         start += b.size
     return tuple(blocks)
+
+
+def _is_trained(entry: Entry) -> bool:
+    """Whether a parameter is trained without being named."""
+    return entry.is_float and entry.table is None
+
+
+def _check_tables(chosen, p):
+    """ProblemError for a spline: the slopes in its table follow from its values."""
+    for block in chosen:
+        table = p[block.name].table if block.name in p.names else None
+        if table is not None and table.method == "cubic":
+            raise ProblemError(
+                f"trainable: {block.name!r} is a cubic input, which can't be trained; write method='linear'"
+            )
 
 
 def _read_patterns(trainable):

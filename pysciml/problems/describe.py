@@ -63,6 +63,11 @@ def _element_labels(layout, mark=""):
     """What each element of a flat vector is called: ``hare``, or ``hare[0, 1]`` in an array."""
     labels = []
     for entry in layout.entries:
+        if entry.table is not None:
+            n, m = entry.table.n_times, entry.table.n_values
+            labels += [f"{entry.name}_time[{k}]" for k in range(n)] + [f"{entry.name}[{k}]" for k in range(m)]
+            labels += [f"{entry.name}_slope[{k}]" for k in range(entry.size - n - m)]
+            continue
         places = [f"[{', '.join(map(str, index))}]" if index else "" for index in np.ndindex(entry.shape)]
         labels += [f"{entry.name}{mark}{place}" for place in places]
     return labels
@@ -85,6 +90,10 @@ def _value(problem, entry, flat):
         return (
             f"MLP {n.in_size} -> {n.out_size}, width {n.width}, depth {n.depth}, {n.activation}: {n.n_weights} weights"
         )
+    if entry.table is not None:
+        t, values = entry.table.times(flat), entry.table.values(flat)
+        size = f"{entry.table.method} input, {t.size} times from {t[0]:g} to {t[-1]:g}"
+        return f"{size}, values from {values.min():g} to {values.max():g}"
     if entry.shape == ():
         return f"{flat[0]:g}"
     sizes = _sizes(problem, entry)

@@ -18,6 +18,7 @@ from ..words import check_keywords
 from .describe import describe_problem
 from .events import Event, ProblemEvent, read_events
 from .functions import check_replaces_all, initial_values, is_function, observables_of, read_initial, read_observe
+from .inputs import check_coverage, flatten_series, move_epoch, stop_times, table_of
 from .labels import Labels, make_labels
 from .mass import read_mass_matrix
 from .names import ONE_TRAJECTORY, check_disjoint
@@ -45,7 +46,8 @@ class ODEProblem:
         Two numbers; or two dates (``datetime``, ``np.datetime64``, str or cftime), when ``t`` is the time since the
         first of them in ``units["time"]``.
     p : dict, array_like, float, MLP or None, default None
-        Parameters. Values are numbers, arrays, DataArrays or networks; an integer is a setting that a fit leaves alone.
+        Parameters. Values are numbers, arrays, DataArrays, networks or external inputs (``ps.interpolate``); an integer
+        is a setting that a fit leaves alone.
     dims : tuple or dict of tuples, optional
         Names of the dimensions of array states and parameters: a tuple for one array, else a dict.
     coords : dict, optional
@@ -149,7 +151,8 @@ class ODEProblem:
         check_disjoint(states.items, parameters.items, y_layout.names)
         labels = make_labels(states, parameters, dims, coords, units, observables_of(y_layout))
         t_span, span, calendar = read_span(t_span, labels.units.get("time"))
-        p_values = _flatten(p_layout, parameters)
+        p_values = _flatten(p_layout, parameters, calendar, labels.units.get("time"))
+        check_coverage(p_layout, p_values, t_span, span, calendar)
         self._set(
             program=_trace(f, u_layout, p_layout, labels),
             initial=initial,
@@ -212,8 +215,9 @@ class ODEProblem:
         ----------
         u0, p : optional
             Values by name, merged into the problem's (or the whole array of a bare one). Shapes stay. A network takes
-            its flat weights ``(n_weights,)``, or a spec that differs in its seed only. An initial state that follows
-            from ``p`` follows the new one, unless ``u0`` replaces all of it.
+            its flat weights ``(n_weights,)``, or a spec that differs in its seed only; an external input another
+            ``ps.interpolate(...)`` of its method and number of times, or values at its times. An initial state that
+            follows from ``p`` follows the new one, unless ``u0`` replaces all of it.
         t_span, dims, coords, units, name, events : optional
             As in :class:`ODEProblem`, instead of the problem's.
 
@@ -236,7 +240,8 @@ class ODEProblem:
         """
         changes = {}
         if p is not None:
-            changes["p_layout"], changes["p_values"] = merge_values("p", self.p_layout, self.p_values, p, self._labels)
+            merged = merge_values("p", self.p_layout, self.p_values, p, self._labels, self.calendar)
+            changes["p_layout"], changes["p_values"] = merged
         if u0 is not None:
             if self.initial is not None:
                 check_replaces_all(u0, self.u_layout)
@@ -252,6 +257,10 @@ class ODEProblem:
             unit = changes.get("units", self.units).get("time")
             parts = read_span(self.t_span if t_span is None else t_span, unit)
             changes |= dict(zip(("t_span", "span", "calendar"), parts, strict=True))
+            p_values = changes.get("p_values", self.p_values)
+            changes["p_values"] = move_epoch(self.p_layout, p_values, self.calendar, changes["calendar"])
+        values = self.fields() | changes
+        check_coverage(self.p_layout, *(values[key] for key in ("p_values", "t_span", "span", "calendar")))
         if name is not None:
             changes["name"] = _check_title(name)
         if events is not None or "calendar" in changes:
@@ -259,6 +268,11 @@ class ODEProblem:
             given = self.events if events is None else events
             changes["events"] = read_events(given, self.u_layout, self.p_layout, labels.names, calendar)
         return ODEProblem.from_fields(**(self.fields() | changes))
+
+    @property
+    def stop_times(self) -> np.ndarray:
+        """Times ``(k,)`` inside the span at which external inputs step to another value."""
+        return stop_times(self.p_layout, self.p_values, self.span)
 
     def is_inside(self, times) -> np.ndarray:
         """Which of ``times (time,)``, numbers or dates, lie inside the span; bool ``(time,)``."""
@@ -320,14 +334,17 @@ def _trace(f, u_layout, p_layout, labels: Labels) -> Program:
 
 
 def _make_layout(values: Values, are_states: bool) -> Layout:
-    return make_layout(
-        values.form,
-        {name: (v.array.shape, v.network, are_states or v.is_float) for name, v in values.items.items()},
-    )
+    items = {name: (v.array.shape, v.network, are_states or v.is_float) for name, v in values.items.items()}
+    tables = {name: table_of(v.series) for name, v in values.items.items() if v.series is not None}
+    return make_layout(values.form, items | {name: ((table.size,), table, True) for name, table in tables.items()})
 
 
-def _flatten(layout: Layout, values: Values) -> np.ndarray:
-    return layout.flatten({name: value.array for name, value in values.items.items()})
+def _flatten(layout: Layout, values: Values, calendar=None, time_unit=None) -> np.ndarray:
+    arrays = {
+        name: value.array if value.series is None else flatten_series(f"p[{name!r}]", value.series, calendar, time_unit)
+        for name, value in values.items.items()
+    }
+    return layout.flatten(arrays)
 
 
 def _check_title(name):

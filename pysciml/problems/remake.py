@@ -7,13 +7,17 @@ import numpy as np
 
 from ..errors import ProblemError
 from ..tracing.layout import Entry, Layout
+from .inputs import merge_table
 from .labels import Labels, coords_on, make_labels
 from .names import ONE_TRAJECTORY, check_known
+from .times import Calendar
 from .units import check_same_unit
 from .values import Value, Values, is_named, named_items, read_value
 
 
-def merge_values(where: str, layout: Layout, flat: np.ndarray, new, labels: Labels) -> tuple[Layout, np.ndarray]:
+def merge_values(
+    where: str, layout: Layout, flat: np.ndarray, new, labels: Labels, calendar: Calendar | None = None
+) -> tuple[Layout, np.ndarray]:
     """Layout and flat vector with new values in their places; ProblemError for unknown names and other shapes."""
     items = _read_new(where, layout, new)
     check_known(f"remake({where}=...)", items, layout.names)
@@ -22,6 +26,10 @@ def merge_values(where: str, layout: Layout, flat: np.ndarray, new, labels: Labe
     for name, raw in items.items():
         entry = entries[name]
         place = f"{where}[{name!r}]"
+        if entry.table is not None:
+            unit = labels.units.get("time")
+            flat[entry.slice] = merge_table(place, entry, raw, flat[entry.slice], calendar, unit)
+            continue
         value = read_value(place, name, raw)
         flat[entry.slice] = _fit_value(place, entry, value, labels).ravel()
         is_whole = bool((value.array == np.rint(value.array)).all())
@@ -48,6 +56,10 @@ def _fit_value(where, entry: Entry, value: Value, labels: Labels) -> np.ndarray:
     array, dims = value.array, labels.dims[entry.name]
     if value.network is not None and (entry.network is None or value.network.attrs != entry.network.attrs):
         raise ProblemError(f"remake: {where} is another network; sizes and activations are traced: make a new problem")
+    if value.series is not None:
+        raise ProblemError(
+            f"remake: {where} is an external input, but the problem has an array there: make a new problem"
+        )
     if value.dims is not None:
         if set(value.dims) == set(dims):
             array = array.transpose([value.dims.index(dim) for dim in dims])
@@ -74,7 +86,8 @@ def replace_labels(parts: Sequence[tuple[Layout, np.ndarray]], old: Labels, dims
         for entry in layout.entries:
             own = None if dims is not None else old.dims[entry.name]
             unit = old.units.get(entry.name) if units is None else None
-            array = flat[entry.slice].reshape(entry.shape)
+            part = flat[entry.slice]
+            array = part.reshape(entry.shape) if entry.table is None else entry.table.values(part)
             on = coords_on(kept, own or ())
             items[entry.name] = Value(array, True, entry.network, own, on, unit, old.long_names.get(entry.name))
         values.append(Values(layout.form, items))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,9 @@ from ..ir.program import Program
 from ..ir.schema import program_from_json, program_to_json
 from ..networks import MLP
 from ..tracing.layout import Layout, make_layout
+from ..tracing.table import Table
 from .functions import NO_OBSERVABLES
+from .inputs import EXTRAPOLATIONS, METHODS
 from .mass import read_mass_matrix
 from .ode import ODEProblem
 from .schema_events import event_from_plain, event_to_plain, time_from_plain, time_to_plain
@@ -147,6 +150,7 @@ def _from_layout(layout: Layout, flat: np.ndarray | None) -> dict:
                 "is_float": entry.is_float,
                 "network": None if entry.network is None else _from_network(entry.network),
                 "values": [0.0] * entry.size if flat is None else flat[entry.slice].tolist(),
+                **({} if entry.table is None else {"table": asdict(entry.table)}),
             }
             for entry in layout.entries
         ],
@@ -157,12 +161,24 @@ def _to_layout(raw) -> tuple[Layout, np.ndarray]:
     items = {}
     for entry in raw["entries"]:
         network = None if entry["network"] is None else MLP(**entry["network"])
+        table = _to_table(entry["table"]) if "table" in entry else None
         shape = tuple(int(n) for n in entry["shape"])
-        if len(entry["values"]) != math.prod(shape) or (network and shape != (network.n_weights,)):
+        if (
+            len(entry["values"]) != math.prod(shape)
+            or (network and shape != (network.n_weights,))
+            or (table and shape != (table.size,))
+        ):
             raise ProblemError(f"the saved problem is damaged: {entry['name']!r} has {len(entry['values'])} values")
-        items[entry["name"]] = (shape, network, bool(entry["is_float"]))
+        items[entry["name"]] = (shape, network or table, bool(entry["is_float"]))
     layout = make_layout(raw["form"], items)
     return layout, np.array([value for entry in raw["entries"] for value in entry["values"]], dtype=np.float64)
+
+
+def _to_table(raw: dict) -> Table:
+    table = Table(raw["method"], int(raw["n_times"]), tuple(int(n) for n in raw["shape"]), raw["extrapolate"])
+    if table.method not in METHODS or table.extrapolate not in EXTRAPOLATIONS or table.n_times < 2:
+        raise ProblemError(f"the saved problem is damaged: {raw} is no external input")
+    return table
 
 
 def _from_network(spec: MLP) -> dict:

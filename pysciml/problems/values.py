@@ -8,8 +8,10 @@ import xarray as xr
 
 from ..errors import ProblemError
 from ..networks import MLP
+from ..tracing.external import ExternalInput, input_parts
 from ..tracing.network import Network, network_parts
 from ..tracing.record import Record, record_items
+from ..tracing.table import Table
 from .names import ONE_TRAJECTORY, check_name
 from .units import read_unit
 
@@ -25,6 +27,29 @@ class Value:
     coords: Mapping[str, xr.Variable] = field(default_factory=dict)
     unit: str | None = None
     long_name: str | None = None
+    series: "Interpolation | ExternalInput | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class Interpolation:
+    """A series that a model calls with a time: made by ``ps.interpolate``.
+
+    ``times (n_times,)`` are numbers or dates as given, ``values (n_times, *shape)`` floats with the dims ``dims``.
+    """
+
+    table: Table
+    times: np.ndarray
+    values: np.ndarray
+    dims: tuple[str, ...]
+    coords: Mapping[str, xr.Variable]
+    unit: str | None
+    long_name: str | None
+    time_unit: str | None
+
+    def __repr__(self):
+        return (
+            f"<interpolate: {self.table.method}, {self.table.n_times} times from {self.times[0]} to {self.times[-1]}>"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +72,8 @@ def read_states(u0) -> Values:
     for name, value in values.items.items():
         if value.network is not None:
             raise ProblemError(f"u0[{name!r}] is an MLP; networks are parameters: p={{{name!r}: ps.MLP(...)}}")
+        if value.series is not None:
+            raise ProblemError(f"u0[{name!r}] is an external input; these are parameters: p={{{name!r}: ...}}")
     return values
 
 
@@ -79,7 +106,7 @@ def _read_all(where, default, raw, kind):
     value = read_value(where, default, raw)
     name = raw.name if isinstance(raw, xr.DataArray) and raw.name is not None else default
     check_name(kind, name)
-    form = "network" if value.network else "array" if value.array.ndim else "scalar"
+    form = "network" if value.network else "array" if value.array.ndim and value.series is None else "scalar"
     return Values(form, {str(name): value})
 
 
@@ -90,14 +117,19 @@ def read_value(where: str, name: str, raw) -> Value:
     if isinstance(raw, Network):
         spec, weights = network_parts(raw)
         return Value(weights, network=spec)
+    if isinstance(raw, Interpolation):
+        dims = (f"{name}_time", *raw.dims)
+        return Value(raw.values, True, None, dims, raw.coords, raw.unit, raw.long_name, raw)
+    if isinstance(raw, ExternalInput):
+        table, flat = input_parts(raw)
+        dims = (f"{name}_time", *(f"{name}_dim_{k}" for k in range(len(table.shape))))
+        return Value(table.values(flat), dims=dims, series=raw)
     _check_kind(where, raw)
     if isinstance(raw, xr.Variable):
         raw = xr.DataArray(raw)
     array, is_float = _read_array(where, raw)
     if not isinstance(raw, xr.DataArray):
         return Value(array, is_float)
-    unit = raw.attrs.get("units")
-    long_name = raw.attrs.get("long_name")
     return Value(
         array,
         is_float,
@@ -108,9 +140,14 @@ def read_value(where: str, name: str, raw) -> Value:
             for name, coord in raw.coords.items()
             if coord.dims
         },
-        None if unit is None else read_unit(where, unit),
-        long_name if isinstance(long_name, str) else None,
+        *read_label(where, raw),
     )
+
+
+def read_label(where: str, raw: xr.DataArray) -> tuple[str | None, str | None]:
+    """Unit and long name of a DataArray."""
+    unit, long_name = raw.attrs.get("units"), raw.attrs.get("long_name")
+    return None if unit is None else read_unit(where, unit), long_name if isinstance(long_name, str) else None
 
 
 def _check_kind(where, raw):

@@ -87,8 +87,9 @@ def _read_changes(result, u_layout: Layout, p_layout: Layout) -> Mapping:
                 f"the effect returned the unknown name {name!r}",
                 f"States and parameters are {', '.join(known)}{nearest(name, known)}.",
             )
-        if name in p_layout.names and p_layout[name].network is not None:
-            raise trace_error(f"the effect changes the network {name!r}", "Effects change states and parameters.")
+        if name in p_layout.names and (p_layout[name].network or p_layout[name].table) is not None:
+            kind = "network" if p_layout[name].network is not None else "external input"
+            raise trace_error(f"the effect changes the {kind} {name!r}", "Effects change states and parameters.")
     if not result:
         raise trace_error("the effect returned an empty dict", "Return what changes, or leave the effect out.")
     return result

@@ -8,17 +8,19 @@ from functools import cached_property
 import numpy as np
 
 from ..networks import MLP
+from .table import Table
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One named value: a scalar ``()``, an array, or a network's flat weights ``(n_weights,)``."""
+    """One named value: a scalar ``()``, an array, a network's flat weights, or the flat table of an external input."""
 
     name: str
     shape: tuple[int, ...]
     start: int
     network: MLP | None = None
     is_float: bool = True  # an integer parameter is a setting, not something to be fitted
+    table: Table | None = None
 
     @property
     def size(self) -> int:
@@ -66,13 +68,14 @@ class Layout:
 def join_layouts(*layouts: Layout) -> Layout:
     """One record of all entries, in this order."""
     entries = [entry for layout in layouts for entry in layout.entries]
-    return make_layout("record", {e.name: (e.shape, e.network, e.is_float) for e in entries})
+    return make_layout("record", {e.name: (e.shape, e.network or e.table, e.is_float) for e in entries})
 
 
-def make_layout(form: str, items: Mapping[str, tuple[tuple[int, ...], MLP | None, bool]]) -> Layout:
-    """Layout of ``name -> (shape, network, is_float)``, one after the other."""
+def make_layout(form: str, items: Mapping[str, tuple[tuple[int, ...], MLP | Table | None, bool]]) -> Layout:
+    """Layout of ``name -> (shape, network or table, is_float)``, one after the other."""
     entries, start = [], 0
-    for name, (shape, network, is_float) in items.items():
-        entries.append(Entry(name, tuple(shape), start, network, is_float))
+    for name, (shape, kind, is_float) in items.items():
+        network, table = (None, kind) if isinstance(kind, Table) else (kind, None)
+        entries.append(Entry(name, tuple(shape), start, network, is_float, table))
         start += entries[-1].size
     return Layout(form, tuple(entries))

@@ -19,7 +19,7 @@ class Network(NotANumber):
         self._weights = weights
 
     def __call__(self, x):
-        if isinstance(self._weights, Traced) or _holds_traced(x):
+        if isinstance(self._weights, Traced) or holds_traced(x):
             return self._trace(x)
         x = np.asarray(x, dtype=float)
         if x.ndim == 0 or x.shape[-1] != self._spec.in_size:
@@ -68,9 +68,10 @@ def network_parts(network: Network) -> tuple[MLP, np.ndarray]:
     return network._spec, np.asarray(network._weights)
 
 
-def _holds_traced(x) -> bool:
+def holds_traced(x) -> bool:
+    """Whether a value is traced, or holds something traced."""
     if isinstance(x, list | tuple):
-        return any(_holds_traced(item) for item in x)
+        return any(holds_traced(item) for item in x)
     if isinstance(x, Traced) or isinstance(getattr(x, "data", None), Traced):
         return True
     return isinstance(x, np.ndarray) and x.dtype == object

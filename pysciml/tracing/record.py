@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import TraceError
 from ..words import nearest
+from .external import ExternalInput
 from .layout import Layout
 from .network import Network
 from .remedies import NotANumber
@@ -114,13 +115,17 @@ def _read_only(name) -> TraceError:
 
 
 def _is_equal(a, b) -> bool:
-    if isinstance(a, Network) or isinstance(b, Network):
+    if isinstance(a, Network | ExternalInput) or isinstance(b, Network | ExternalInput):
         return a == b
     return np.shape(a) == np.shape(b) and bool(np.array_equal(a, b))
 
 
 def _hash_key(value):
-    return value if isinstance(value, Network) else (np.shape(value), np.asarray(value, dtype=float).tobytes())
+    return (
+        value
+        if isinstance(value, Network | ExternalInput)
+        else (np.shape(value), np.asarray(value, dtype=float).tobytes())
+    )
 
 
 def record_items(record: Record) -> dict:
@@ -144,6 +149,8 @@ def make_record(layout: Layout, flat: np.ndarray) -> Any:
         part.flags.writeable = False
         if entry.network is not None:
             values[entry.name] = Network(entry.network, part)
+        elif entry.table is not None:
+            values[entry.name] = ExternalInput(entry.table, part)
         elif entry.shape:
             values[entry.name] = part
         else:

@@ -10,6 +10,7 @@ from ..ir.program import Input, Program
 
 # Each of these files fills the tables of functions with its own; all are needed before anything is traced.
 from . import creation, einsum, indexing, linear, reductions, shaping, stencils, ufuncs
+from .external import ExternalInput
 from .layout import Entry, Layout
 from .network import Network
 from .record import shape_as_form
@@ -146,7 +147,11 @@ def _make_stand_in(recorder, node, layout):
     values = {}
     for entry in layout.entries:
         part = _part(recorder, flat, entry, is_whole=layout.size == entry.size)
-        values[entry.name] = part if entry.network is None else Network(entry.network, part)
+        values[entry.name] = part
+        if entry.network is not None:
+            values[entry.name] = Network(entry.network, part)
+        elif entry.table is not None:
+            values[entry.name] = ExternalInput(entry.table, part)
     return shape_as_form(layout, values)
 
 

@@ -145,6 +145,10 @@ class JuliaEngine(AbstractEngine):
         )
         return np.ascontiguousarray(y.T)
 
+    def compilations(self) -> tuple[int, float]:
+        """Texts of Programs compiled in this process, and seconds spent on compiling since the first call of this."""
+        return self._bridge.call("compilations")
+
     def versions(self) -> dict[str, str]:
         return dict(_versions(self._bridge))
 

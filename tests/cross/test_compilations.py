@@ -1,0 +1,96 @@
+"""A problem built once is solved and fitted with other values without compiling anything anew (counted)."""
+
+import logging
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import pysciml as ps
+from pysciml.engines.choose import choose_engine
+
+WORDS = {"julia": ["Tsit5", "Rodas5P"], "diffrax": ["Tsit5", "Kvaerno5"]}
+TIMES = np.array([0.0, 1.0, 2.0, 4.0])
+
+
+def make():
+    inflow = xr.DataArray([0.0, 1.0, 2.0, 0.0], {"time": TIMES}, "time")
+    steps = ps.interpolate(xr.DataArray([1.0, 2.0, 1.0, 1.0], {"time": TIMES}, "time"), "previous")
+    return ps.ODEProblem(
+        lambda t, u, p: {"x": p.inflow(t) * p.gate(t) - p.k * u.x},
+        lambda p: {"x": 0.5 * p.start},
+        (0, 4),
+        {"k": 0.5, "start": 1.0, "inflow": ps.interpolate(inflow), "gate": steps},
+        observe=lambda t, u, p: {"outflow": p.k * u.x},
+    )
+
+
+def others(problem):
+    """The same model with other parameters, another start, another table at other times, another span."""
+    table = ps.interpolate(xr.DataArray([1.0, 0.0, 2.0, 3.0], {"time": [-1.0, 0.5, 2.5, 5.0]}, "time"))
+    return [
+        problem.remake(p={"k": 2.0, "start": 3.0}),
+        problem.remake(p={"inflow": table}),
+        problem.remake(p={"inflow": [5.0, 4.0, 3.0, 2.0]}, t_span=(0.5, 3.5)),
+        problem.remake(u0={"x": 7.0}),
+    ]
+
+
+@contextmanager
+def count_compilations(engine):
+    """A list that holds, at the end, what was compiled."""
+    found = []
+    if engine == "julia":
+        julia = choose_engine("julia")
+        programs, seconds = julia.compilations()
+        yield found
+        programs_then, seconds_then = julia.compilations()
+        found += ["Program"] * (programs_then - programs) + ["method"] * (seconds_then > seconds)
+        return
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            if "Compiling" in record.getMessage():
+                found.append(record.getMessage())
+
+    logger, handler = logging.getLogger("jax._src.interpreters.pxla"), Handler()
+    logger.addHandler(handler)
+    try:
+        with jax.log_compiles(True):
+            yield found
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_the_count_counts(engine):
+    """A model that was never seen is compiled."""
+    with count_compilations(engine) as found:
+        problem = ps.ODEProblem(
+            lambda t, u, p: {"x": -p.k * u.x + np.cos(0.123456 * t)}, {"x": 1.0}, (0, 1), {"k": 2.0}
+        )
+        ps.solve(problem, "Tsit5", saveat=[1.0], engine=engine)
+    assert set(found) == {"Program", "method"} if engine == "julia" else found
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_solves_of_remade_problems_compile_nothing(engine, place):
+    word, problem = WORDS[engine][place], make()
+    options = {"saveat": np.linspace(1, 3, 5), "engine": engine}
+    first = ps.solve(problem, word, **options)
+    with count_compilations(engine) as found:
+        results = [ps.solve(other, word, rtol=1e-5, **options) for other in others(problem)]
+    assert not found
+    assert all(abs(float(ds.x[-1] - first.x[-1])) > 1e-3 for ds in results)
+
+
+def test_gradients_of_remade_problems_compile_nothing(engine):
+    problem = make()
+    data = xr.Dataset({"outflow": ("time", [0.5, 0.7])}, {"time": [1.0, 3.0]})
+    options = {"engine": engine, "algorithm": "Tsit5", "wrt": ["k", "start"]}
+    ps.gradient(problem, data, **options)
+    with count_compilations(engine) as found:
+        for other in others(problem)[:3]:
+            ps.gradient(other, 1.1 * data, **options)
+    assert not found
