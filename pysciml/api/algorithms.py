@@ -27,7 +27,7 @@ def algorithms() -> xr.Dataset:
     ``ETDRK4``, ``LawsonEuler``, ``IRKC``), dynamical ones for second-order equations (``VelocityVerlet``, ``Nystrom4``,
     ``DPRKN6``), those for linear equations given by their matrix (``MagnusGL6``, ``LieRK4``), those in residual form
     (``DFBDF``, ``IDA``), maps (``FunctionMap``), and a few that don't converge as they should in SciML's present
-    release (``AN5``, ``JVODE``, ``RKV76IIa``). Such a word raises with its reason.
+    release (``AN5``, ``JVODE``, ``RKV76IIa``, ``EPIRK5s3``, ``SHLDDRK64``). Such a word raises with its reason.
 
     Examples
     --------

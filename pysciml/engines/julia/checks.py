@@ -14,7 +14,7 @@ _FORWARD = "forward"
 def is_adaptive(request: SolveRequest) -> bool:
     """Whether errors choose the steps."""
     method = METHODS.get(request.algorithm)
-    return dict(request.algorithm_options).get("adaptive", method is None or method.is_adaptive)
+    return bool(dict(request.algorithm_options).get("adaptive", method is None or method.is_adaptive))
 
 
 def stop_times(request: SolveRequest) -> np.ndarray:

@@ -1,0 +1,117 @@
+"""Words of the Julia engine: what was measured of them once, and a few measured again on real Julia.
+
+``tests/golden/measure_algorithms.py`` made the file, and measures the words that it lacks; ``PYSCIML_ALL_WORDS=1`` measures all words again.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from support.engines import require_engine
+
+import pysciml as ps
+from pysciml.engines.julia.catalogue import METHODS
+from pysciml.errors import ProblemError, UnsupportedByEngine
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+from measure_algorithms import measure_errors, measure_order  # noqa: E402
+
+MEASURED = json.loads((GOLDEN / "algorithms.json").read_text())["words"]
+# one word of each package that loads at first use, most of them cheap to compile
+SAMPLE = "SSPRK33 RDPK3Sp35 TanYam7 ABM43 CVODE_BDF".split()
+WORDS = list(METHODS) if os.environ.get("PYSCIML_ALL_WORDS") else SAMPLE
+# SciML stops the iterations of their stages early, or their error estimates are of a low order: tolerances at 1e-6
+LOOSE = {"RKC": 60.0}
+
+
+def check_order(word, order):
+    """The order that the table says, or a higher one."""
+    assert order is not None and order > METHODS[word].order - 0.4
+
+
+def check_errors(word, errors):
+    """At most fifty tolerances at 1e-6, or the committed bound."""
+    assert all(np.isfinite(list(errors.values())))
+    assert errors["1e-06"] <= LOOSE.get(word, 50)
+
+
+def test_only_words_were_measured():
+    assert set(MEASURED) <= set(METHODS)
+
+
+@pytest.mark.parametrize("word", MEASURED)
+def test_a_word_keeps_what_the_table_says(word):
+    method, found = METHODS[word], MEASURED[word]
+    if method.has_fixed_steps and method.order < 10:  # the errors of higher orders are rounding
+        check_order(word, found["order"])
+    if method.is_adaptive:
+        check_errors(word, found["adaptive"])
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_on_real_julia(word):
+    require_engine("julia")
+    method = METHODS[word]
+    if method.has_fixed_steps and method.order < 10:
+        check_order(word, measure_order(word)[0])
+    if method.is_adaptive:
+        check_errors(word, measure_errors(word, tolerances=(1e-6,)))
+
+
+def heat(u, p):
+    du = np.zeros_like(u)
+    du[1:-1] = u[2:] - 2 * u[1:-1] + u[:-2]
+    du[0] = u[1] - 2 * u[0]
+    du[-1] = u[-2] - 2 * u[-1]
+    return p.rate * 31**2 * du
+
+
+LINEAR = [
+    ("Rodas5P", {"linear_solver": "KLU"}),
+    ("FBDF", {"linear_solver": "GMRES", "preconditioner": "tridiagonal"}),
+    ("CVODE_BDF", {"linear_solver": "KLU"}),
+    ("CVODE_BDF", {"linear_solver": "GMRES"}),
+]
+
+
+@pytest.mark.parametrize(("word", "options"), LINEAR)
+def test_linear_solvers(word, options):
+    require_engine("julia")
+    x = np.arange(1, 31) / 31
+    problem = ps.ODEProblem(lambda t, u, p: heat(u, p), np.sin(np.pi * x), (0, 0.5), {"rate": 1.0})
+    ds = ps.solve(problem, ps.Algorithm(word, **options), saveat=[0.1, 0.5], engine="julia", rtol=1e-7, atol=1e-9)
+    rate = 4 * 31**2 * np.sin(np.pi / 62) ** 2
+    want = np.exp(-rate * ds.time.values)[:, None] * np.sin(np.pi * x)
+    got = next(iter(ds.data_vars.values())).values
+    assert np.max(np.abs(got - want) / (1e-9 + 1e-7 * np.abs(want))) < 100
+    assert json.loads(ds.attrs["pysciml"])["settings"]["algorithm_options"] == options
+
+
+def test_fixed_steps_are_dt():
+    require_engine("julia")
+    problem = ps.ODEProblem(lambda t, u, p: -u, 1.0, (0, 1))
+    ds = ps.solve(problem, ps.Algorithm("RK4", adaptive=False), dt=0.125, engine="julia")
+    np.testing.assert_allclose(ds.time, np.linspace(0, 1, 9), atol=1e-14)
+    with pytest.raises(ProblemError, match="dt="):
+        ps.solve(problem, ps.Algorithm("RK4", adaptive=False), engine="julia")
+
+
+def test_what_a_method_can_not_do_is_refused():
+    require_engine("julia")
+    forced = ps.ODEProblem(lambda t, u, p: -u + t, 1.0, (0, 1))
+    with pytest.raises(UnsupportedByEngine, match="depends on t|depend"):
+        ps.solve(forced, "Exprb32", engine="julia")
+    with pytest.raises(UnsupportedByEngine, match="one length"):
+        ps.solve(forced, "AB4", dt=0.1, tstops=[0.55], engine="julia")
+
+
+def test_stop_times_are_steps():
+    require_engine("julia")
+    problem = ps.ODEProblem(lambda t, u, p: np.where(t > 0.3, 1.0, 0.0), 0.0, (0, 1))
+    ds = ps.solve(problem, "Tsit5", tstops=[0.3], engine="julia")
+    assert 0.3 in ds.time.values
+    assert float(next(iter(ds.data_vars.values()))[-1]) == pytest.approx(0.7, abs=1e-6)
