@@ -49,8 +49,9 @@ class SolveRequest:
         events = (Capability("event", kind) for kind in kinds)
         mass = () if self.mass_matrix is None else (Capability("problem", "mass matrix"),)
         options = (Capability("option", name) for name, _ in self.algorithm_options)
+        both = (Capability("mass matrix with", "events"),) if mass and self.events else ()
         return frozenset(
-            {Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events, *mass}
+            {Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events, *mass, *both}
         )
 
 

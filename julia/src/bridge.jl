@@ -27,8 +27,34 @@ end
 
 floats(x) = collect(Float64, x)
 
-make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true) =
-    Options(Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps), floats(tstops), Bool(adaptive))
+function make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, events = NO_EVENTS)
+    numbers = (Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps))
+    return Options(numbers..., floats(tstops), Bool(adaptive), events)
+end
+
+make_events() = Events()
+
+"Add one event behind those that are there; `rows` is (column of the effect's last input, time), indices count from 0."
+function add_event(events, condition, effect, times, rows, u_index, p_index, is_terminal, direction, is_before)
+    indices(x) = collect(Int, x) .+ 1
+    event = Event(
+        condition, effect, floats(times), collect(Float64, rows), indices(u_index), indices(p_index),
+        Bool(is_terminal), Int(direction), Bool(is_before)
+    )
+    return Events(push!(copy(events.list), event))
+end
+
+"""
+    solve_with_events(events, program, u0, p, t0, t1, word, saveat, options...)
+
+`solve_request`'s answer, and of each firing the time, the event (from 0), and the parameters that events change.
+"""
+function solve_with_events(events, program, u0, p, t0, arguments...)
+    t, u, rest... = solve_request(program, u0, p, t0, arguments..., nothing, events)
+    n = events.is_over ? searchsortedlast(t, events.times[end]) : length(t)
+    parameters = reshape(events.parameters, length(events.changed), length(events.fired))
+    return t[1:n], put_samples!(u[:, 1:n], t, events), rest..., events.times, events.fired .- 1, parameters
+end
 
 """
     solve_request(program, u0, p, t0, t1, spec, saveat, options...)
@@ -37,11 +63,12 @@ Solve one initial-value problem: times, states `(state, time)`, the name of the 
 error's text if the solver threw one, and statistics.
 """
 function solve_request(
-        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, mass_matrix = nothing
+        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true,
+        mass_matrix = nothing, events = NO_EVENTS
     )
     u0, saveat = floats(u0), floats(saveat)
     problem = load_problem(program, u0, p, t0, t1, mass_matrix)
-    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events)
     solution = try
         solve_problem(problem, make_algorithm(spec), options; saveat)
     catch error

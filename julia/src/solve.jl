@@ -30,7 +30,28 @@ function watch(u, t, integrator)
     return is_interrupted() || multistep_member() !== nothing
 end
 
-const WATCH = DiscreteCallback(watch, terminate!; save_positions = (false, false))
+"""
+What is looked at after each step, and what is then done. One type with and without events, so that these compile no
+solver.
+"""
+struct Watch
+    events::Events
+end
+
+struct Act
+    events::Events
+end
+
+function (look::Watch)(u, t, integrator)
+    return watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
+end
+
+(act::Act)(integrator) = any(act.events.fires) ? apply_events!(act.events, integrator) : terminate!(integrator)
+
+make_watch(events) = DiscreteCallback(Watch(events), Act(events); save_positions = (false, false))
+
+const NO_EVENTS = Events()
+const WATCH = make_watch(NO_EVENTS)
 
 const HUGE_ERROR = 1.0e9
 
@@ -49,6 +70,7 @@ struct Options
     max_steps::Int
     tstops::Vector{Float64} # times that a step must end on
     adaptive::Bool # false: the steps are dt, errors are not estimated
+    events::Events
 end
 
 function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
@@ -82,10 +104,16 @@ start_keywords(mass_matrix::Matrix{Float64}) = (; initializealg = BrownFullBasic
 
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
     fill!(MEMBERS_USED, false)
-    stops = filter(t -> nextfloat(t) < problem.tspan[2], options.tstops) # a solve backwards can't begin with such a step
+    # a solve backwards can't begin with a step onto the end
+    watch, tstops = WATCH, filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
+    if !isempty(options.events)
+        start!(options.events, problem.u0, problem.p, problem.tspan)
+        watch, tstops = make_watch(options.events), vcat(tstops, stop_times(options.events))
+    end
     return solve(
         problem, algorithm;
-        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops = stops, saveat, dense, save_everystep = everystep, callback = WATCH, own_keywords(algorithm, options)...,
+        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense,
+        save_everystep = everystep, callback = watch, own_keywords(algorithm, options)...,
         start_keywords(problem.f.mass_matrix)...,
     )
 end

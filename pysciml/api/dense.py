@@ -109,7 +109,8 @@ def dense(
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
     request, _ = make_request("dense", problem, algorithm, None, rtol=rtol, atol=atol, **steps)
     chosen = choose_engine(engine)
-    check_capabilities(chosen, request.needs | {Capability("output", "dense")}, engine_capabilities())
+    jumps = {Capability("dense output of", "events")} if request.events else set()
+    check_capabilities(chosen, request.needs | {Capability("output", "dense")} | jumps, engine_capabilities())
     raw = chosen.solve_dense(request)
     solution = DenseSolution(problem, raw)
     if not is_success(raw.status):

@@ -47,8 +47,8 @@ class Schedule:
     >>> import pysciml as ps
     >>> doses = ps.Schedule({"time": [0.0, 1.0], "state": "x", "amount": 10.0})
     >>> problem = ps.ODEProblem(lambda t, u, p: {"x": -u.x}, {"x": 0.0}, (0, 2), events=[doses])
-    >>> problem.events[0].amount
-    array([10., 10.])
+    >>> ps.solve(problem, saveat=[0.0, 1.0], engine="diffrax").x.values.round(3)
+    array([10.   , 13.679])
     """
 
     time: np.ndarray

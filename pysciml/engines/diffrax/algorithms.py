@@ -71,6 +71,7 @@ OPTIMIZERS: dict[str, str] = {
 CAPABILITIES: frozenset[Capability] = frozenset(
     {
         Capability("problem", "ode"),
+        *(Capability("event", word) for word in ("preset", "root")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),
         *(Capability("optimizer", word) for word in OPTIMIZERS),

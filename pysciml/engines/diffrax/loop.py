@@ -16,7 +16,10 @@ from .algorithms import METHODS
 from .control import NOT_FINITE, RESULTS, make_controller, smallest_step
 from .lower import lower_program
 from .methods import make_solver
+from .roots import Signs, make_conditions, make_search
 from .stiffness import Stiffness, make_test, no_stiffness
+
+Conditions = tuple[tuple[Program, int], ...]
 
 
 class Arguments(NamedTuple):
@@ -34,6 +37,9 @@ class Arguments(NamedTuple):
     tstops: Any
     max_steps: Any
     patience: Any  # steps of the present size still to go that make stiffness matter; infinity: never
+    t_end: Any  # of the whole solve, where t1 is the next stop of an event
+    fresh: Any  # conditions (k,) that have just fired at t0
+    quiet: Any  # the time until which these can't fire again
 
 
 class State(NamedTuple):
@@ -52,6 +58,8 @@ class State(NamedTuple):
     times: Any  # (rows,) and (rows, state): with saveat all rows, else those of the last call
     rows: Any
     stiffness: Stiffness
+    signs: Signs
+    fires: Any  # conditions (k,) that change their sign at t, where the loop then stops
 
 
 class Loop(NamedTuple):
@@ -62,8 +70,13 @@ class Loop(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def make_loop(program: Program, word: str, rows: int, has_saveat: bool, stops: int) -> Loop:
-    """The loop of one model and method, for ``rows`` saved rows and ``stops`` padded stop times."""
+def make_loop(
+    program: Program, word: str, rows: int, has_saveat: bool, stops: int, conditions: Conditions = ()
+) -> Loop:
+    """The loop of one model and method, for ``rows`` saved rows and ``stops`` padded stop times.
+
+    ``conditions`` are those of events, each with its direction.
+    """
     method = METHODS[word]
     lowered = lower_program(program)
     terms = diffrax.ODETerm(lambda t, u, p: lowered(t, u, p)[0])
@@ -76,25 +89,26 @@ def make_loop(program: Program, word: str, rows: int, has_saveat: bool, stops: i
         return solver, controller
 
     def start(arguments):
-        return _start(terms, *parts(arguments), arguments, rows)
+        return _start(terms, *parts(arguments), arguments, rows, make_conditions(conditions))
 
     def advance(arguments, state, steps):
-        step = _make_step(terms, *parts(arguments), arguments, has_saveat, test)
+        step = _make_step(terms, *parts(arguments), arguments, has_saveat, test, search)
         last = jnp.minimum(state.steps + steps, arguments.max_steps)
 
         def is_running(state):
             running = (state.t < arguments.t1) & (state.result == RESULTS.successful) & ~state.stiffness.is_stiff
+            running &= ~jnp.any(state.fires)
             has_room = True if has_saveat else state.row < rows
             return running & (state.steps < last) & has_room
 
         state = state if has_saveat else state._replace(row=jnp.zeros_like(state.row))
         return jax.lax.while_loop(is_running, step, state)
 
-    test = make_test(word)
+    test, search = make_test(word), make_search(conditions) if conditions else None
     return Loop(jax.jit(start), jax.jit(advance))
 
 
-def _start(terms, solver, controller, arguments, rows):
+def _start(terms, solver, controller, arguments, rows, conditions):
     """The state before the first step; a right-hand side that isn't finite there is a failure at once."""
     t0, t1, u0, p = arguments.t0, arguments.t1, arguments.u0, arguments.p
     order = solver.error_order(terms)
@@ -105,6 +119,7 @@ def _start(terms, solver, controller, arguments, rows):
     slope = solver.func(terms, t0, u0, p)
     is_finite = jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(slope)])))
     zero, no = jnp.zeros((), jnp.int64), jnp.zeros((), bool)
+    before = conditions(t0, u0, p)
     return State(
         t=t0,
         t_next=_clip(t0, t_next, t1),
@@ -119,6 +134,8 @@ def _start(terms, solver, controller, arguments, rows):
         times=jnp.zeros(rows),
         rows=jnp.zeros((rows, u0.size)),
         stiffness=no_stiffness(),
+        signs=Signs(before, (before == 0) | arguments.fresh),
+        fires=jnp.zeros(before.shape, bool),
     )
 
 
@@ -127,7 +144,7 @@ def _clip(t, t_next, t1):
     return jnp.where(t_next > t1 - 1e-10 * (t1 - t), t1, t_next)
 
 
-def _make_step(terms, solver, controller, arguments, has_saveat, test):
+def _make_step(terms, solver, controller, arguments, has_saveat, test, search):
     """The body of the loop: try a step, keep it or not, save what it passed."""
     order = solver.error_order(terms)
     save = _save_times if has_saveat else _save_step
@@ -142,7 +159,11 @@ def _make_step(terms, solver, controller, arguments, has_saveat, test):
         stuck_root = (result == RESULTS.dt_min_reached) & (solver_result != RESULTS.successful)
         result = RESULTS.where(stuck_root, solver_result, result)
         interpolant = solver.interpolation_cls(t0=state.t, t1=state.t_next, **dense)
-        to_go = (arguments.t1 - state.t_next) / (state.t_next - state.t)
+        to_go = (arguments.t_end - state.t_next) / (state.t_next - state.t)
+        if search is not None:
+            state, u, t, signs, fires = _stop_at_root(search, state, keep, u, t, interpolant, arguments)
+        else:
+            signs, fires = state.signs, state.fires
         row, times, rows = save(arguments.saveat, state, keep, u, interpolant)
         t = jnp.minimum(t, arguments.t1)
         new = State(
@@ -159,11 +180,25 @@ def _make_step(terms, solver, controller, arguments, has_saveat, test):
             times=times,
             rows=rows,
             stiffness=test(state.stiffness, dense, keep, to_go, arguments.patience),
+            signs=signs,
+            fires=fires,
         )
         kept = {name: _select(keep, getattr(new, name), getattr(state, name)) for name in ("u", "made_jump", "solver")}
         return new._replace(**kept)
 
     return step
+
+
+def _stop_at_root(search, state, keep, u, t, interpolant, arguments):
+    """The step cut at its first root, if it is kept and has one, and what fires there."""
+    moment, fires, signs = search(
+        state.signs, state.t, state.t_next, u, arguments.p, interpolant.evaluate, arguments.quiet
+    )
+    fires = fires & keep
+    is_cut = jnp.any(fires) & (moment < state.t_next)
+    u = jnp.where(is_cut, interpolant.evaluate(moment), u)
+    signs = _select(keep, signs, state.signs)
+    return state._replace(t_next=jnp.where(is_cut, moment, state.t_next)), u, jnp.where(is_cut, moment, t), signs, fires
 
 
 def _select(keep, new, old):

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...errors import ProblemError
 from ...requests import SolveRequest
-from ..base import RawSolution, Status
+from ..base import Firings, RawSolution, Status
 from .algorithms import METHODS
 from .control import RESULTS
+from .events import Occasions
 from .loop import Arguments, Loop, make_loop
 from .methods import count_stages
 from .status import read_result
@@ -34,6 +35,7 @@ class Outcome:
     rejected: int = 0
     t_end: float = np.nan
     is_stiff: bool = False  # given up: stability limits the steps
+    firings: Firings | None = None
 
 
 def solve_request(request: SolveRequest) -> RawSolution:
@@ -58,26 +60,37 @@ def _raw(word, reason, outcome):
     if not METHODS[word].is_stiff:
         statistics["function_evaluations"] = 2 + outcome.steps * count_stages(METHODS[word])
     u, status = outcome.u[None], (outcome.status,)
-    return RawSolution(outcome.t, u, status, word, reason, outcome.message, statistics)
+    return RawSolution(outcome.t, u, status, word, reason, outcome.message, statistics, firings=outcome.firings)
 
 
 def integrate(request: SolveRequest, word: str, patience: float = np.inf) -> Outcome:
     """One method from start to end; KeyboardInterrupt leaves what the finished chunks brought."""
     arguments, loop = prepare(request, word, patience)
+    occasions = Occasions(request)
     state, chunks, was_interrupted = None, [], False
     try:
         with _progress_bar(request) as show:
+            arguments = occasions.start(arguments)
             state, steps = loop.start(arguments), FIRST_CHUNK
-            while _is_running(state, request):
+            while _is_running(state, request) and not occasions.is_over:
                 begin = time.perf_counter()
                 state = jax.block_until_ready(loop.advance(arguments, state, np.int64(steps)))
                 if request.saveat is None:
                     chunks.append((np.asarray(state.times)[: state.row], np.asarray(state.rows)[: state.row]))
                 steps = _next_chunk(steps, time.perf_counter() - begin)
                 show(float(state.t))
+                after = occasions.act(arguments, state)
+                if after is not None and after.t0 < request.t_span[1]:
+                    arguments, state = after, _begin_again(loop.start(after), state)
     except KeyboardInterrupt:
         was_interrupted = True
-    return _read_outcome(request, state, chunks, was_interrupted)
+    return _read_outcome(request, state, chunks, was_interrupted, occasions)
+
+
+def _begin_again(new, old):
+    """The state before the first step after an event: rows and counts go on."""
+    kept = ("steps", "rejected", "row", "times", "rows", "stiffness")
+    return new._replace(**{name: getattr(old, name) for name in kept})
 
 
 def prepare(request: SolveRequest, word: str, patience: float = np.inf) -> tuple[Arguments, Loop]:
@@ -93,7 +106,9 @@ def prepare(request: SolveRequest, word: str, patience: float = np.inf) -> tuple
     if request.saveat is not None:
         rows = bucket(len(request.saveat), 16)
     stops = pad_stops(request.tstops, t0, t1)
-    loop = make_loop(request.program, word, rows, request.saveat is not None, 0 if stops is None else len(stops))
+    conditions = tuple((e.condition, e.direction) for e in request.events if e.condition is not None)
+    n_stops = 0 if stops is None else len(stops)
+    loop = make_loop(request.program, word, rows, request.saveat is not None, n_stops, conditions)
     arguments = Arguments(
         p=np.asarray(request.p, dtype=np.float64),
         t0=t0,
@@ -107,6 +122,9 @@ def prepare(request: SolveRequest, word: str, patience: float = np.inf) -> tuple
         tstops=stops,
         max_steps=np.int64(request.max_steps),
         patience=np.float64(patience),
+        t_end=t1,
+        fresh=np.zeros(len(conditions), dtype=bool),
+        quiet=t0,
     )
     return arguments, loop
 
@@ -140,7 +158,7 @@ def _next_chunk(steps, seconds):
     return int(np.clip(steps * np.clip(CHUNK_SECONDS / max(seconds, 1e-9), 0.1, 8.0), 1, 10**7))
 
 
-def _read_outcome(request, state, chunks, was_interrupted):
+def _read_outcome(request, state, chunks, was_interrupted, occasions):
     """Times, rows and status of what was computed."""
     t0, saveat = request.t_span[0], request.saveat
     if state is None:
@@ -154,13 +172,16 @@ def _read_outcome(request, state, chunks, was_interrupted):
         t, u = np.array(saveat[:row], dtype=np.float64), np.array(state.rows[:row])
         if saveat[0] == t0:
             u[0] = request.u0
-    status, message = _read_status(request, state, was_interrupted)
-    steps, rejected = int(state.steps), int(state.rejected)
-    return Outcome(t, u, status, message, steps, rejected, float(state.t), bool(state.stiffness.is_stiff))
+    occasions.put_samples(t, u)
+    status, message = _read_status(request, state, was_interrupted, occasions.is_over)
+    steps, rejected, is_stiff = int(state.steps), int(state.rejected), bool(state.stiffness.is_stiff)
+    return Outcome(t, u, status, message, steps, rejected, float(state.t), is_stiff, occasions.report())
 
 
-def _read_status(request, state, was_interrupted):
+def _read_status(request, state, was_interrupted, is_over):
     """Why a solve ended, and diffrax's own words for it."""
+    if is_over:
+        return Status.TERMINATED, ""
     if bool(state.result != RESULTS.successful):
         return read_result(state.result), RESULTS[state.result]
     if state.t >= request.t_span[1]:

@@ -6,9 +6,13 @@ import numpy as np
 
 from ...errors import ProblemError, UnsupportedByEngine
 from ...requests import ObjectiveRequest, SolveRequest
-from .catalogue import METHODS
+from .catalogue import METHODS, Method
 
 _FORWARD = "forward"
+RESTARTED = {  # packages and words that were found right after jumps (the KenCarp family errs by 1000 tolerances there)
+    *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
+    *("ImplicitEuler", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "FBDF", "QNDF", "QBDF"),
+}
 
 
 def is_adaptive(request: SolveRequest) -> bool:
@@ -51,6 +55,8 @@ def check_algorithm(request: SolveRequest) -> None:
             f"algorithm {word!r} takes steps of one length only, so it can't stop at given times (tstops"
             f"{'' if method.is_continuous else ', or saveat'}); use 'Tsit5' or 'VCABM'"
         )
+    if request.events:
+        _check_events(request, method)
     if "a" in method.flags and uses_time(request.program):
         raise UnsupportedByEngine(
             f"algorithm {word!r} loses its order where the model depends on t explicitly, as this one does: "
@@ -72,6 +78,20 @@ def for_mass_matrix(request: SolveRequest) -> SolveRequest:
     """With a mass matrix ``"auto"`` is Rodas5P."""
     is_auto = request.mass_matrix is not None and request.algorithm == "auto"
     return replace(request, algorithm="Rodas5P") if is_auto else request
+
+
+def _check_events(request: SolveRequest, method: Method) -> None:
+    """UnsupportedByEngine for events with a method that isn't right after jumps, or between its steps."""
+    if method.package not in RESTARTED and method.word not in RESTARTED:
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support events with the algorithm {method.word!r}, which was not found "
+            "right after jumps; use 'Tsit5', 'Vern7', 'Rodas5P' or 'FBDF'"
+        )
+    if not method.is_continuous and any(event.condition is not None for event in request.events):
+        raise UnsupportedByEngine(
+            f"algorithm {method.word!r} is less accurate between its steps, where events with a condition are located; "
+            "use 'Tsit5', 'Vern7', 'Rodas5P' or 'FBDF'"
+        )
 
 
 def uses_time(program) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
-from ..base import AbstractEngine, AbstractObjective, RawDense, RawFit, RawSolution, Report, Status, is_success
+from ..base import AbstractEngine, AbstractObjective, Firings, RawDense, RawFit, RawSolution, Report, Status, is_success
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
 from .checks import check_algorithm, check_dense, choose_sensitivity, for_mass_matrix, is_adaptive, stop_times
@@ -40,9 +40,12 @@ class JuliaEngine(AbstractEngine):
         asked = request.algorithm
         request = for_mass_matrix(request)
         arguments = (*self._arguments(request), *_options(request), *_mass(request))
+        name = "solve_request"
+        if request.events:
+            name, arguments = "solve_with_events", (self._load_events(request.events), *arguments)
         with _progress_bar(request) as watch:
-            answer = self._bridge.call("solve_request", *arguments, has_partial=True, watch=watch)
-        t, u, code, ran, message, counts = answer
+            answer = self._bridge.call(name, *arguments, has_partial=True, watch=watch)
+        t, u, code, ran, message, counts, *fired = answer
         status = read_return_code(code)
         names = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
         return RawSolution(
@@ -54,6 +57,7 @@ class JuliaEngine(AbstractEngine):
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
             statistics=dict(zip(names, map(int, counts), strict=True)),
             versions=self.versions(),
+            firings=Firings(fired[0], fired[1], np.ascontiguousarray(fired[2].T)) if fired else None,
         )
 
     def solve_dense(self, request: SolveRequest) -> RawDense:
@@ -175,6 +179,25 @@ class JuliaEngine(AbstractEngine):
                 raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}; python -m pysciml install-julia")
             self._algorithms.add(spec)
         return spec
+
+    def _load_events(self, events) -> Handle:
+        """The events of one solve, in their order."""
+        handle = self._bridge.call("make_events")
+        for event in events:
+            handle = self._bridge.call(
+                "add_event",
+                handle,
+                None if event.condition is None else self._load(event.condition),
+                None if event.effect is None else self._load(event.effect),
+                _floats(_NO_TIMES if event.times is None else event.times),
+                np.zeros((0, 0)) if event.rows is None else _floats(event.rows).T,
+                event.u_index,
+                event.p_index,
+                event.terminal,
+                event.direction,
+                event.is_before,
+            )
+        return handle
 
     def _load(self, program: Program) -> Handle:
         """The compiled Program: printed and sent once."""

@@ -219,7 +219,7 @@ def test_other_values_compile_nothing():
     saveat = np.linspace(0.5, 2, 20)
     ENGINE.solve(decay_request(saveat=saveat, tstops=np.array([1.0])))
     problem = decay_request(saveat=saveat)
-    loop = make_loop(problem.program, "Tsit5", 32, True, 4)
+    loop = make_loop(problem.program, "Tsit5", 32, True, 4, ())
     before = make_loop.cache_info().misses, loop.start._cache_size(), loop.advance._cache_size()
     for request in (
         decay_request(k=3.0, x=-2.0, span=(0.25, 4), saveat=saveat + 1, tstops=np.array([1.0, 2.0, 3.0])),
