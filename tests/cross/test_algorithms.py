@@ -1,6 +1,7 @@
 """Words of the Julia engine: what was measured of them once, and a few measured again on real Julia.
 
-``tests/golden/measure_algorithms.py`` made the file, and measures the words that it lacks; ``PYSCIML_ALL_WORDS=1`` measures all words again.
+``tests/golden/measure_algorithms.py`` made the file, and measures the words that it lacks.
+``PYSCIML_ALL_WORDS=1`` measures all words again.
 """
 
 import json
@@ -25,7 +26,7 @@ MEASURED = json.loads((GOLDEN / "algorithms.json").read_text())["words"]
 SAMPLE = "SSPRK33 RDPK3Sp35 TanYam7 ABM43 CVODE_BDF".split()
 WORDS = list(METHODS) if os.environ.get("PYSCIML_ALL_WORDS") else SAMPLE
 # SciML stops the iterations of their stages early, or their error estimates are of a low order: tolerances at 1e-6
-LOOSE = {"RKC": 60.0}
+LOOSE = {"RKC": 60.0, "SDIRK2": 80.0, "TRBDF2": 500.0}
 
 
 def check_order(word, order):
