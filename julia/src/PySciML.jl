@@ -11,12 +11,12 @@ using DiffEqBase: BrownFullBasicInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, lu, mul!, norm
+using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, lu, mul!, norm
 using Optim: Optim
 using Optimisers: Optimisers
 using LinearSolve: LinearSolve
 using OrdinaryDiffEqBDF: OrdinaryDiffEqBDF
-using OrdinaryDiffEqCore: OrdinaryDiffEqCore, ODE_DEFAULT_NORM
+using OrdinaryDiffEqCore: CompositeAlgorithm, OrdinaryDiffEqCore, ODE_DEFAULT_NORM
 using OrdinaryDiffEqDefault: DefaultODEAlgorithm
 using OrdinaryDiffEqLowOrderRK: OrdinaryDiffEqLowOrderRK
 using OrdinaryDiffEqNonlinearSolve: NLAnderson, NLFunctional, NLNewton
@@ -31,14 +31,17 @@ using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunc
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
 using SciMLSensitivity: SciMLSensitivity, AdjointSensitivityIntegrand, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint,
     ODEAdjointProblem, QuadratureAdjoint, adjoint_sensitivities
-using SparseArrays: sparse
+using SparseArrays: SparseMatrixCSC, nonzeros, sparse
+using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_coloring
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
 
 include("numpy_ops.jl")
 include("program.jl")
+include("generated.jl")
 include("problems.jl")
 include("observables.jl")
+include("derivatives.jl")
 include("algorithms.jl")
 include("options.jl")
 include("retcodes.jl")

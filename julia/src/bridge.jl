@@ -9,6 +9,23 @@ function load_program(hash, text, constants, flags, indices, n_numbers, n_flags,
 end
 
 """
+    load_model(program, entries, rows, columns, n, is_sparse, time, product)
+
+A right-hand side with its derivatives: the Program of its Jacobian's entries (nothing: there is none) at rows and columns
+counted from 0, of its slope in time, and of its product with a tangent.
+"""
+function load_model(program, entries, rows, columns, n, is_sparse, time, product)
+    rows, columns = collect(Int, rows) .+ 1, collect(Int, columns) .+ 1
+    prototype = Bool(is_sparse) ? sparse(rows, columns, ones(length(rows)), n, n) : nothing
+    entries = entries === nothing ? nothing : Generated(entries)
+    derivatives = Derivatives(entries, rows, columns, prototype, Generated(time), GeneratedProduct(product))
+    return RightHandSide(program, derivatives)
+end
+
+"Colours of a pattern's columns: see `color_columns`."
+color_pattern(starts, rows) = color_columns(collect(Int, starts), collect(Int, rows))
+
+"""
     evaluate(program, output_sizes, input_sizes, values)
 
 All outputs of a Program, one after the other, from all inputs, one after the other; size 0 stands for a scalar input.
@@ -23,6 +40,24 @@ function evaluate(program, output_sizes, input_sizes, values)
     outputs = [zeros(size) for size in output_sizes]
     program(outputs..., inputs...)
     return reduce(vcat, outputs; init = Float64[])
+end
+
+"""
+    evaluate_derivatives(program, v, u, p, t)
+
+The Jacobian of a right-hand side, its slope in time, and its product with v: generated ones of what `load_model` gave,
+dual numbers' of what `load_program` gave.
+"""
+function evaluate_derivatives(program, v, u, p, t)
+    f, u, p, t = RightHandSide(program), floats(u), floats(p), Float64(t)
+    problem = make_problem(f, u, p, (t, t + 1))
+    prototype = problem.f.jac_prototype
+    J = prototype === nothing ? zeros(length(u), length(u)) : similar(prototype)
+    Jacobian(f)(J, u, p, t)
+    slope, product = similar(u), similar(u)
+    problem.f.tgrad(slope, u, p, t)
+    problem.f.jvp(product, floats(v), u, p, t)
+    return Matrix(J), slope, product
 end
 
 floats(x) = collect(Float64, x)

@@ -10,8 +10,13 @@ const NONLINEAR_SOLVERS = Dict{String, Any}("Newton" => NLNewton(), "functional"
 
 "Preconditioners: what is factored of the matrix W of the stages."
 const PRECONDITIONERS = Dict{String, Function}(
-    "jacobi" => W -> Diagonal(W), "tridiagonal" => W -> lu(Tridiagonal(W)), "lu" => W -> lu(W),
+    "jacobi" => W -> Diagonal(Vector(diag(W))), "lu" => W -> lu(W),
+    "tridiagonal" => W -> lu(Tridiagonal(Vector(diag(W, -1)), Vector(diag(W)), Vector(diag(W, 1)))),
 )
+
+"The identity, stored as the Jacobian of the operator W is."
+identity_like(W, n) = hasproperty(W, :J) && W.J isa SparseMatrixCSC ? sparse(1.0LinearAlgebra.I, n, n) :
+    Matrix{Float64}(LinearAlgebra.I, n, n)
 
 """
 A function of SciML's `precs` form, which keeps its factors until W is a new one. On the right side, so that the residual
@@ -20,7 +25,7 @@ by which GMRES stops is the equation's own.
 function preconditioner(word)
     factor = PRECONDITIONERS[word]
     function precs(W, du, u, p, t, is_new, left, right, data)
-        is_new === nothing && return nothing, factor(Matrix{Float64}(LinearAlgebra.I, length(u), length(u))) # W isn't set yet
+        is_new === nothing && return nothing, factor(identity_like(W, length(u))) # W isn't set yet
         is_new || return nothing, right
         return nothing, factor(convert(AbstractMatrix, W))
     end

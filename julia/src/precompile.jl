@@ -24,6 +24,17 @@ function sample_parametrization!(y1, y2, x1, w)
     return nothing
 end
 
+sample_entries!(y, t, u, p, w) = (y .= u; nothing)
+
+sample_product!(y, t, u, p, v, w) = (y .= v; nothing)
+
+"The sample with generated derivatives, of the entries of a diagonal Jacobian."
+function sample_model(program, is_sparse)
+    entries = Program(sample_entries!, Work(Float64[], Bool[], Int[], 0, 0), false)
+    product = Program(sample_product!, Work(Float64[], Bool[], Int[], 0, 0), false)
+    return load_model(program, entries, [0, 1], [0, 1], 2, is_sparse, entries, product)
+end
+
 const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[])
 
 @setup_workload begin
@@ -33,6 +44,12 @@ const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[])
     @compile_workload begin
         for word in ("auto", "Tsit5", "Vern7", "Rodas5P", "FBDF")
             solve_request(program, [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, [0.5, 1.0], SAMPLE_OPTIONS...)
+        end
+        color_pattern([0, 1, 2], [0, 1])
+        for (is_sparse, words) in ((false, ("Rodas5P",)), (true, ("Rodas5P", "FBDF"))), word in words
+            solve_request(
+                sample_model(program, is_sparse), [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, [0.5, 1.0], SAMPLE_OPTIONS...
+            )
         end
         for sensitivity in ("forward", "gauss")
             objective = make_objective(

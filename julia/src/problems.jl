@@ -1,6 +1,4 @@
-# Generated functions under the fixed types that solvers see: the right-hand side, its Jacobian, its slope in time.
-
-const Vector64 = Vector{Float64}
+# Right-hand sides, and the problems that are made of them.
 
 "Tags of our own dual numbers; where two meet, a later one's numbers hold an earlier one's."
 struct GradientTag end
@@ -18,21 +16,22 @@ Any right-hand side `f(du, u, p, t)`: called directly for floats, by dynamic dis
 `is_branching`: a value depends on a comparison, so that a recorded tape would be valid at one point only.
 """
 struct RightHandSide
-    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Float64}}
+    float::Float64Function
     generic::Any
     is_branching::Bool
+    derivatives::Union{Nothing, Derivatives}
     memory::IdDict{Any, Any}
 end
 
-function RightHandSide(f, is_branching = true)
-    float = FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Float64}}(f)
-    return RightHandSide(float, f, is_branching, IdDict{Any, Any}())
+RightHandSide(f, is_branching = true, derivatives = nothing) =
+    RightHandSide(Float64Function(f), f, is_branching, derivatives, IdDict{Any, Any}())
+
+function RightHandSide(program::Program, derivatives = nothing)
+    function!, work = program.function!, program.work
+    return RightHandSide((du, u, p, t) -> (function!(du, t, u, p, work); nothing), program.is_branching, derivatives)
 end
 
-function RightHandSide(program::Program)
-    function!, work = program.function!, program.work
-    return RightHandSide((du, u, p, t) -> (function!(du, t, u, p, work); nothing), program.is_branching)
-end
+RightHandSide(f::RightHandSide) = f
 
 (f::RightHandSide)(du::Vector64, u::Vector64, p::Vector64, t::Float64) = f.float(du, u, p, t)
 (f::RightHandSide)(du, u, p, t) = (f.generic(du, u, p, t); nothing)
@@ -40,51 +39,9 @@ end
 const CHUNKS = (1, 2, 4, 8)
 chunk_size(n) = CHUNKS[min(searchsortedfirst(collect(CHUNKS), n), length(CHUNKS))]
 
-"The Jacobian of a right-hand side by dual numbers, in chunks of few fixed sizes."
-struct Jacobian
-    f::RightHandSide
-end
-
-(jacobian::Jacobian)(J, u, p, t) = differentiate!(J, jacobian.f, u, p, t, Val(chunk_size(length(u))))
-
 "Two vectors of numbers of type `D`, kept for the next call."
 function dual_pair(memory, ::Type{D}, n, m = n) where {D}
     return get!(() -> (Vector{D}(undef, n), Vector{D}(undef, m)), memory, (D, n, m))::Tuple{Vector{D}, Vector{D}}
-end
-
-"Set x to u with the unit tangents of elements first, first + 1, ..."
-function seed!(x::Vector{Dual{T, V, N}}, u, first) where {T, V, N}
-    for i in eachindex(u)
-        x[i] = Dual{T, V, N}(u[i], Partials(ntuple(k -> V(i == first + k - 1), Val(N))))
-    end
-    return x
-end
-
-function differentiate!(J, f, u::AbstractVector{V}, p, t, ::Val{N}) where {V, N}
-    n = length(u)
-    x, dx = dual_pair(f.memory, Dual{JacobianTag, V, N}, n)
-    for first in 1:N:n
-        f(dx, seed!(x, u, first), p, t)
-        for k in 1:min(N, n - first + 1), i in 1:n
-            J[i, first + k - 1] = partials(dx[i], k)
-        end
-    end
-    return nothing
-end
-
-"The derivative of a right-hand side with respect to time."
-struct TimeGradient
-    f::RightHandSide
-end
-
-function (gradient::TimeGradient)(dT, u::AbstractVector{V}, p, t) where {V}
-    x, dx = dual_pair(gradient.f.memory, Dual{JacobianTag, V, 1}, length(u))
-    copyto!(x, u)
-    gradient.f(dx, x, p, Dual{JacobianTag}(V(t), one(V)))
-    for i in eachindex(dx)
-        dT[i] = partials(dx[i], 1)
-    end
-    return nothing
 end
 
 # ---- products of a cotangent with the derivatives by state and by parameters, which adjoints are made of
@@ -186,13 +143,21 @@ end
 
 const LARGEST_JACOBIAN = 500
 
-"An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian where a dense one is of use."
+"""
+An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian where one is of use: sparse or dense as
+its generated derivatives say, dense by dual numbers for few states, dense beside a mass matrix.
+"""
 function make_problem(f::RightHandSide, u0, p, t_span; mass_matrix = LinearAlgebra.I)
-    tgrad, vjp, vjp_p = TimeGradient(f), StateProduct(f), ParameterProduct(f)
-    fun = if length(u0) <= LARGEST_JACOBIAN
-        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), tgrad, vjp, vjp_p, mass_matrix)
+    derivatives = (; tgrad = TimeGradient(f), jvp = StateTangent(f), vjp = StateProduct(f), vjp_p = ParameterProduct(f))
+    fun = if has_sparse_jacobian(f) && mass_matrix === LinearAlgebra.I
+        jac_prototype = convert(SparseMatrixCSC{eltype(u0), Int}, f.derivatives.prototype)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives...)
+    elseif length(u0) <= LARGEST_JACOBIAN || has_sparse_jacobian(f)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), derivatives..., mass_matrix)
     else
-        ODEFunction{true, SciMLBase.FullSpecialize}(f; tgrad, vjp, vjp_p, mass_matrix)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; derivatives..., mass_matrix)
     end
-    return ODEProblem{true, SciMLBase.FullSpecialize}(fun, u0, t_span, p)
+    return ODEProblem{true}(fun, u0, t_span, p)
 end
+
+has_sparse_jacobian(f) = f.derivatives !== nothing && f.derivatives.prototype !== nothing

@@ -73,11 +73,33 @@ struct Options
     events::Events
 end
 
+"""
+What the default algorithm begins with: it always sees problems of one type, without a sparse matrix, for which it is
+compiled already. What it does with one is solved again anyway.
+"""
+start_problem(problem, algorithm) = problem
+
+function start_problem(problem, algorithm::CompositeAlgorithm)
+    problem.f.jac_prototype === nothing && return problem
+    f = problem.f
+    plain = ODEFunction{true, SciMLBase.FullSpecialize}(
+        f.f; f.mass_matrix, f.jac, f.tgrad, f.jvp, f.vjp, f.vjp_p
+    )
+    return ODEProblem{true}(plain, problem.u0, problem.tspan, problem.p)
+end
+
+"""
+The multistep member for a problem. For more than 500 states the default is GMRES, which without a preconditioner takes
+the more iterations the finer a grid is; a sparse Jacobian is factored instead.
+"""
+multistep_algorithm(problem, algorithm, member) = algorithm.algs[problem.f.jac_prototype === nothing ? member : 5]
+
 function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
-    solution = run_solver(prepare_problem(problem, algorithm), algorithm, options, saveat, dense, everystep)
+    first = prepare_problem(start_problem(problem, algorithm), algorithm)
+    solution = run_solver(first, algorithm, options, saveat, dense, everystep)
     member = multistep_member()
     (member === nothing || is_interrupted()) && return solution
-    solution = run_solver(problem, algorithm.algs[member], options, saveat, dense, everystep)
+    solution = run_solver(problem, multistep_algorithm(problem, algorithm, member), options, saveat, dense, everystep)
     MEMBERS_USED[member] = true
     return solution
 end

@@ -14,6 +14,7 @@ from ..base import AbstractEngine, AbstractObjective, Firings, RawDense, RawFit,
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
 from .checks import check_algorithm, check_dense, choose_sensitivity, for_mass_matrix, is_adaptive, stop_times
+from .derivatives import derive
 from .options import write_spec
 from .printer import print_parts
 from .route import find_route, install
@@ -35,6 +36,7 @@ class JuliaEngine(AbstractEngine):
         self._bridge = bridge
         self._programs: dict[str, Handle] = {}
         self._algorithms: set[str] = set()
+        self._models: dict[str, Handle] = {}
 
     def solve(self, request: SolveRequest) -> RawSolution:
         asked = request.algorithm
@@ -83,7 +85,7 @@ class JuliaEngine(AbstractEngine):
     def _arguments(self, request):
         """The problem, its algorithm and its save times, as Julia takes them."""
         return (
-            self._load(request.program),
+            self._load_model(request.program, request.algorithm),
             _floats(request.u0),
             _floats(request.p),
             *map(float, request.t_span),
@@ -95,7 +97,7 @@ class JuliaEngine(AbstractEngine):
         solve = request.solve
         handle = self._bridge.call(
             "make_objective",
-            self._load(solve.program),
+            self._load_model(solve.program, solve.algorithm),
             self._load(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),
@@ -215,6 +217,25 @@ class JuliaEngine(AbstractEngine):
                 printed.is_branching,
             )
         return self._programs[program.hash]
+
+    def _load_model(self, program: Program, algorithm: str) -> Handle:
+        """The compiled right-hand side, with its derivatives if the method may ask for them."""
+        if algorithm in METHODS and not METHODS[algorithm].is_stiff:
+            return self._load(program)
+        if program.hash not in self._models:
+            found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
+            self._models[program.hash] = self._bridge.call(
+                "load_model",
+                self._load(program),
+                None if found.entries is None else self._load(found.entries),
+                found.rows,
+                found.columns,
+                program.nodes[program.outputs[0].node].size,
+                found.is_sparse,
+                self._load(found.time),
+                self._load(found.product),
+            )
+        return self._models[program.hash]
 
 
 class JuliaObjective(AbstractObjective):

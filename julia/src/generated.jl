@@ -1,0 +1,60 @@
+# Generated functions under the fixed types that solvers see, compiled at their first call.
+
+const Vector64 = Vector{Float64}
+const Float64Function = FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Float64}}
+
+"A generated function of `(out, u, p, t)`."
+mutable struct Generated
+    const program::Program
+    float::Float64Function
+    Generated(program) = new(program)
+end
+
+function (generated::Generated)(out::Vector64, u::Vector64, p::Vector64, t::Float64)
+    if !isdefined(generated, :float)
+        function!, work = generated.program.function!, generated.program.work
+        generated.float = Float64Function((out, u, p, t) -> (function!(out, t, u, p, work); nothing))
+    end
+    return generated.float(out, u, p, t)
+end
+
+(generated::Generated)(out, u, p, t) = (generated.program(out, t, u, p); nothing)
+
+"The same for a product with a tangent, `(out, v, u, p, t)`."
+mutable struct GeneratedProduct
+    const program::Program
+    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Float64}}
+    GeneratedProduct(program) = new(program)
+end
+
+function (generated::GeneratedProduct)(out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
+    if !isdefined(generated, :float)
+        function!, work = generated.program.function!, generated.program.work
+        generated.float = fieldtype(GeneratedProduct, :float)((out, v, u, p, t) -> (function!(out, t, u, p, v, work); nothing))
+    end
+    return generated.float(out, v, u, p, t)
+end
+
+(generated::GeneratedProduct)(out, v, u, p, t) = (generated.program(out, t, u, p, v); nothing)
+
+"""
+    Derivatives(entries, rows, columns, prototype, time, product)
+
+Generated derivatives of a right-hand side. `entries` writes the Jacobian's elements at `(rows, columns)`, sorted by
+column, then by row (nothing: there is no Jacobian to be had at a price); `prototype` is its sparse pattern, or nothing
+if it is dense.
+"""
+struct Derivatives
+    entries::Union{Nothing, Generated}
+    rows::Vector{Int}
+    columns::Vector{Int}
+    values::Vector64
+    prototype::Union{Nothing, SparseMatrixCSC{Float64, Int}}
+    time::Generated
+    product::GeneratedProduct
+end
+
+
+function Derivatives(entries, rows, columns, prototype, time, product)
+    return Derivatives(entries, rows, columns, Vector64(undef, length(rows)), prototype, time, product)
+end

@@ -1,0 +1,75 @@
+"""Which derivatives of a right-hand side are generated, and in which form: decided by size and density."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.derivatives import jvp
+from ...ir.expand import expand_networks
+from ...ir.jacobian import compressed_jacobian, time_gradient, unrolled_jacobian
+from ...ir.program import Program
+from ...ir.simplify import simplify_program
+from ...ir.sparsity import find_pattern
+from ...ir.unroll import count_operations
+
+FEW_STATES = 40  # to this size, and to so many operations, each entry of a Jacobian is an expression of its own
+FEW_OPERATIONS = 400
+MOST_UNROLLED = 2000  # operations of an unrolled Jacobian: compiling them takes a tenth of a second
+LARGEST_DENSE = 500  # states; a larger matrix is sparse or not made
+# A factorisation of a sparse matrix of 100 to 500 states is faster than a dense one's for grids in space (5 entries a
+# column: 15 to 400 times in one dimension, 3 to 20 in two), and slower for random patterns of more than some 2 %.
+SPARSE_FROM = 100
+FEW_ENTRIES = 6  # a column
+DENSEST, DENSEST_LARGE = 0.02, 0.1  # share of nonzero entries, to LARGEST_DENSE states and from there
+MOST_TANGENTS = 50_000_000  # numbers in an array of tangents, one an element and colour
+
+# (starts, rows) of a pattern by columns -> a colour a column
+Coloring = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """Programs of ``t, u, p`` that a solver may ask for.
+
+    ``entries`` gives the Jacobian's elements at ``rows`` and ``columns``, or is None where they would cost too much;
+    ``time`` is the derivative with respect to t; ``product`` takes a tangent of u as a fourth input.
+    """
+
+    entries: Program | None
+    rows: np.ndarray
+    columns: np.ndarray
+    is_sparse: bool
+    time: Program
+    product: Program
+
+
+def derive(program: Program, color: Coloring) -> Derivatives:
+    """The derivatives of a right-hand side, by the rule that the constants above state."""
+    expanded = simplify_program(expand_networks(program))
+    return Derivatives(*_derive_jacobian(expanded, color), time_gradient(expanded), jvp(expanded, ["u"]))
+
+
+def _derive_jacobian(program, color):
+    """Entries, rows, columns, and whether they make a sparse matrix."""
+    n = program.nodes[program.outputs[0].node].size
+    if n <= FEW_STATES and count_operations(program) <= FEW_OPERATIONS:
+        entries, rows, columns = unrolled_jacobian(program)
+        if len(entries.nodes) <= MOST_UNROLLED:
+            return entries, rows, columns, False
+    pattern = find_pattern(program)
+    is_sparse = pattern is not None and _is_sparse(n, len(pattern.columns))
+    if pattern is not None and (is_sparse or n <= LARGEST_DENSE):
+        rows, columns = (pattern.with_diagonal() if is_sparse else pattern).by_column()
+        starts = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=n))])
+        colors = color(starts, rows)
+        if (colors.max(initial=0) + 1) * n <= MOST_TANGENTS:
+            return compressed_jacobian(program, rows, columns, colors), rows, columns, is_sparse
+    nothing = np.zeros(0, dtype=np.int64)
+    return None, nothing, nothing, False
+
+
+def _is_sparse(n, n_entries):
+    """Whether a Jacobian's matrix is stored and factored as a sparse one."""
+    share = DENSEST if n <= LARGEST_DENSE else DENSEST_LARGE
+    return n >= SPARSE_FROM and n_entries <= max(FEW_ENTRIES * n, share * n * n)
