@@ -1,8 +1,8 @@
 """How long does a solve take, warm, at equal measured error, beside hand-written Julia, SciPy and diffrax?
 
 ``python benchmarks/solvers.py [problem...]`` needs a Julia that is ready (``python -m pysciml doctor``) and has
-OrdinaryDiffEq and StaticArrays in its project. Every contender gets each of its methods at a ladder of tolerances; a rung
-is (median seconds of repeated solves to the last time, largest relative error there; a state below a thousandth of the
+OrdinaryDiffEq and StaticArrays in its project. Every contender gets each of its methods at a ladder of tolerances.
+A rung is (median seconds of repeated solves to the last time, largest relative error there; a state below 0.001 of the
 largest counts as that). The reference is SciPy's at 3e-13. A contender's time at an error is read off its best method's
 ladder, straight lines between logarithms; ratios are over pysciml's. nan: failed, or never that accurate. First solves
 are timed apart.
