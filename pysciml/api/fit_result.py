@@ -57,7 +57,9 @@ class FitResult:
         """The fitted parameters as a Dataset, a network as its flat weights ``(net_weight,)``."""
         return parameters_to_dataset(self.problem)
 
-    def predict(self, saveat=None, *, t_span=None, u0=None, p=None, **options) -> xr.Dataset:
+    def predict(
+        self, saveat=None, *, t_span=None, u0=None, p=None, **options
+    ) -> xr.Dataset | tuple[np.ndarray, dict[str, np.ndarray]]:
         """Solve the fitted problem.
 
         Parameters
@@ -73,7 +75,7 @@ class FitResult:
 
         Returns
         -------
-        xarray.Dataset
+        xarray.Dataset, or times and arrays with ``output="arrays"``
             As from :func:`solve`.
 
         Raises

@@ -78,14 +78,14 @@ class Block:
         return int(np.prod(self.shape, dtype=int))
 
     @property
-    def slice(self) -> slice:
-        """Place in ``x``."""
-        return slice(self.start, self.start + self.size)
-
-    @property
     def target(self) -> slice:
         """Place in ``u0`` or ``p``."""
         return slice(self.source, self.source + self.size)
+
+    @property
+    def slice(self) -> slice:
+        """Place in ``x``."""
+        return slice(self.start, self.start + self.size)
 
 
 def candidate_blocks(u: Layout | None, p: Layout) -> list[Block]:
