@@ -2,7 +2,8 @@
 The Julia half of pysciml: generated right-hand sides, solved, differentiated and fitted by the SciML stack.
 
 Python calls the functions of `bridge.jl` and nothing else. Every generated callable reaches the solvers under one fixed
-type, so that a new model compiles no solver.
+type, so that a new model compiles no solver. Packages that few solves need load at their first use; what is compiled beforehand
+for them is in `ext/`.
 """
 module PySciML
 
@@ -12,25 +13,17 @@ using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
 using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, lu, mul!, norm
+using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers
-using LinearSolve: LinearSolve
-using OrdinaryDiffEqBDF: OrdinaryDiffEqBDF
-using OrdinaryDiffEqCore: CompositeAlgorithm, OrdinaryDiffEqCore, ODE_DEFAULT_NORM
-using OrdinaryDiffEqDefault: DefaultODEAlgorithm
+using OrdinaryDiffEqCore: OrdinaryDiffEqCore, AutoAlgSwitch, CompositeCache, ODE_DEFAULT_NORM
 using OrdinaryDiffEqLowOrderRK: OrdinaryDiffEqLowOrderRK
-using OrdinaryDiffEqNonlinearSolve: NLAnderson, NLFunctional, NLNewton
-using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock
-using OrdinaryDiffEqSDIRK: OrdinaryDiffEqSDIRK
-using OrdinaryDiffEqTsit5: OrdinaryDiffEqTsit5
-using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner
+using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P, Rosenbrock23
+using OrdinaryDiffEqTsit5: OrdinaryDiffEqTsit5, Tsit5
+using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner, Vern7
 using PrecompileTools: @compile_workload, @setup_workload
-using QuadGK: quadgk
-using ReverseDiff: ReverseDiff, TrackedReal
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
-using SciMLSensitivity: SciMLSensitivity, AdjointSensitivityIntegrand, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint,
-    ODEAdjointProblem, QuadratureAdjoint, adjoint_sensitivities
 using SparseArrays: SparseMatrixCSC, nonzeros, sparse
 using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_coloring
 
@@ -44,6 +37,7 @@ include("observables.jl")
 include("derivatives.jl")
 include("algorithms.jl")
 include("options.jl")
+include("automatic.jl")
 include("retcodes.jl")
 include("events.jl")
 include("solve.jl")

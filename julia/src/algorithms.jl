@@ -51,8 +51,7 @@ const PACKAGES = Dict{String, Symbol}(word => package for (package, words) in pa
 "What the common words need is loaded with this package; any other package at the first use of a word of its."
 const LOADED = Dict{Symbol, Module}(
     nameof(package) => package for package in (
-        OrdinaryDiffEqBDF, OrdinaryDiffEqLowOrderRK, OrdinaryDiffEqRosenbrock, OrdinaryDiffEqSDIRK, OrdinaryDiffEqTsit5,
-        OrdinaryDiffEqVerner,
+        OrdinaryDiffEqLowOrderRK, OrdinaryDiffEqRosenbrock, OrdinaryDiffEqTsit5, OrdinaryDiffEqVerner,
     )
 )
 
@@ -69,10 +68,6 @@ has_jacobian(word) = PACKAGES[word] in NEWTON_PACKAGES || startswith(word, "Impl
 
 "Is a word a method for stiff problems?"
 is_stiff(word) = word != "auto" && (has_jacobian(word) || word in ("CVODE_BDF", "ARKODE"))
-
-"The members of SciML's default algorithm, by their number in a solution's `alg_choice`."
-const DEFAULT_MEMBERS = ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P", "FBDF", "FBDF")
-const N_NONSTIFF = 2
 
 """
     load_algorithm(spec)
@@ -115,7 +110,6 @@ const MADE = Dict{String, Any}()
 make_algorithm(spec) = get!(() -> build_algorithm(method_of(spec), options_of(spec)), MADE, spec)
 
 function build_algorithm(word, options)
-    word == "auto" && return DefaultODEAlgorithm(autodiff = DIFFERENCES)
     maker = getproperty(LOADED[PACKAGES[word]], Symbol(word))
     startswith(word, "Auto") && return maker(make_algorithm(get(options, "stiff", "Rodas5P")))
     PACKAGES[word] == :Sundials && return sundials_algorithm(maker, word, options)

@@ -102,22 +102,26 @@ function solve_request(
         mass_matrix = nothing, events = NO_EVENTS
     )
     u0, saveat = floats(u0), floats(saveat)
+    spec = string(spec)
     problem = load_problem(program, u0, p, t0, t1, mass_matrix)
     options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events)
     solution = try
-        solve_problem(problem, make_algorithm(spec), options; saveat)
+        solve_problem(problem, spec, options; saveat)
     catch error
         is_numerical(error) || rethrow()
-        return [Float64(t0)], reshape(u0, :, 1), "Failure", members_used(spec), sprint(showerror, error), (0, 0, 0, 0, 0)
+        ran = members_used(spec, options.rtol, length(u0))
+        return [Float64(t0)], reshape(u0, :, 1), "Failure", ran, sprint(showerror, error), (0, 0, 0, 0, 0)
     end
     n = reached_rows(solution, saveat)
     u = n == 0 ? zeros(length(u0), 0) : reduce(hcat, @view solution.u[1:n])
-    return solution.t[1:n], u, return_name(solution.retcode), members_used(spec), "", statistics(solution.stats)
+    ran = members_used(spec, options.rtol, length(u0))
+    return solution.t[1:n], u, return_name(solution.retcode), ran, "", statistics(solution.stats)
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)
     f, p, t_span = RightHandSide(program), floats(p), (Float64(t0), Float64(t1))
     mass_matrix === nothing && return make_problem(f, u0, p, t_span)
+    nonlinear_package() # finds consistent algebraic states
     return make_problem(f, u0, p, t_span; mass_matrix = collect(Float64, mass_matrix))
 end
 
@@ -133,7 +137,7 @@ function dense_request(
     problem = load_problem(program, floats(u0), p, t0, t1, mass_matrix)
     options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
     solution = try
-        solve_problem(problem, make_algorithm(spec), options; dense = true)
+        solve_problem(problem, string(spec), options; dense = true)
     catch error
         is_numerical(error) || rethrow()
         return "Failure", Float64(t0), sprint(showerror, error), nothing
@@ -163,6 +167,7 @@ function make_objective(
     )
     word == "auto" && (objective.word = choose_algorithm(objective, x0))
     sensitivity == "auto" && (objective.sensitivity = choose_sensitivity(objective, length(x0)))
+    objective.sensitivity in FORWARD || load_adjoints()
     return objective
 end
 
@@ -193,11 +198,11 @@ end
 "Every name that a solve's return code can have."
 return_codes() = (INTERRUPTED, (string(Symbol(code)) for code in instances(ReturnCode.T))...)
 
-"Versions of what runs."
+"Versions of what runs, as far as it is loaded."
 function versions()
     names = ("OrdinaryDiffEqCore", "SciMLSensitivity", "Optim", "Optimisers", "PySciML")
-    modules = (OrdinaryDiffEqCore, SciMLSensitivity, Optim, Optimisers, PySciML)
-    return (("Julia", string(VERSION)), ((name, string(pkgversion(m))) for (name, m) in zip(names, modules))...)
+    loaded = [(id.name, string(pkgversion(m))) for (id, m) in Base.loaded_modules if id.name in names]
+    return (("Julia", string(VERSION)), sort!(loaded)...)
 end
 
 """

@@ -114,14 +114,13 @@ const PARTIALS = (
     return Partials(map(tangent -> iszero(slope) || iszero(tangent) ? zero(slope * tangent) : slope * tangent, p.values))
 end
 
-# ---- dual and tracked numbers
+# ---- dual numbers
 
 for name in keys(SLOPES)
     @eval @inline function $name(x::Dual{T}) where {T}
         y = $name(value(x))
         return Dual{T}(y, zero_product(SLOPES.$name(y, value(x)), partials(x)))
     end
-    @eval $name(x::TrackedReal) = ReverseDiff.ForwardOptimize($name)(x)
 end
 
 for name in keys(PARTIALS)
@@ -138,9 +137,6 @@ for name in keys(PARTIALS)
         @inline $name(x::Dual, y::AbstractFloat) = left_dual($name, x, y)
         @inline $name(x::AbstractFloat, y::Dual) = right_dual($name, x, y)
         @inline slope_of(::typeof($name), k, z, a, b) = PARTIALS.$name[k](z, a, b)
-        $name(x::TrackedReal, y::TrackedReal) = ReverseDiff.ForwardOptimize($name)(x, y)
-        $name(x::TrackedReal, y::AbstractFloat) = ReverseDiff.ForwardOptimize($name)(x, y)
-        $name(x::AbstractFloat, y::TrackedReal) = ReverseDiff.ForwardOptimize($name)(x, y)
     end
 end
 

@@ -6,7 +6,11 @@ const LINEAR_SOLVERS = Dict{String, Any}(
     "BiCGStab" => LinearSolve.KrylovJL_BICGSTAB(),
 )
 
-const NONLINEAR_SOLVERS = Dict{String, Any}("Newton" => NLNewton(), "functional" => NLFunctional(), "Anderson" => NLAnderson())
+const NONLINEAR_SOLVERS = Dict{String, Symbol}("Newton" => :NLNewton, "functional" => :NLFunctional, "Anderson" => :NLAnderson)
+
+nonlinear_package() = get!(() -> Base.require(@__MODULE__, :OrdinaryDiffEqNonlinearSolve), LOADED, :OrdinaryDiffEqNonlinearSolve)
+
+nonlinear_solver(value) = Base.invokelatest(getproperty(nonlinear_package(), NONLINEAR_SOLVERS[value]))
 
 "Preconditioners: what is factored of the matrix W of the stages."
 const PRECONDITIONERS = Dict{String, Function}(
@@ -42,7 +46,7 @@ const KEYWORDS = Dict{String, Symbol}(
 function family_keywords(name, value, word)
     name == "linear_solver" && return Dict(:linsolve => LINEAR_SOLVERS[value])
     name == "preconditioner" && return Dict{Symbol, Any}(:precs => preconditioner(value), :concrete_jac => true)
-    name == "nonlinear_solver" && return Dict(:nlsolve => NONLINEAR_SOLVERS[value])
+    name == "nonlinear_solver" && return Dict(:nlsolve => nonlinear_solver(value))
     name == "max_order" && return Dict(:max_order => PACKAGES[word] == :OrdinaryDiffEqBDF ? Val(value) : value)
     name == "frequency" && word == "Anas5" && return Dict(:w => value)
     return Dict(KEYWORDS[name] => value)

@@ -68,7 +68,7 @@ end
 function (product::StateProduct)(out, v, u, p, t)
     f = product.f
     if length(u) > FEW_STATES && !f.is_branching
-        copyto!(out, hidden(replay!)(f, v, u, p, t)[1]::Vector64)
+        copyto!(out, Base.invokelatest(hidden(replay!), f, v, u, p, t)[1]::Vector64)
     else
         state_product!(out, f, v, u, p, t, Val(chunk_size(length(u))))
     end
@@ -78,7 +78,7 @@ end
 function (product::ParameterProduct)(out, v, u, p, t)
     f = product.f
     if length(p) > FEW_PARAMETERS && !f.is_branching
-        copyto!(out, hidden(replay!)(f, v, u, p, t)[2]::Vector64)
+        copyto!(out, Base.invokelatest(hidden(replay!), f, v, u, p, t)[2]::Vector64)
     else
         parameter_product!(out, f, v, u, p, t, Val(chunk_size(length(p))))
     end
@@ -115,29 +115,12 @@ function contract!(out, v, dx::Vector{<:Dual{T, V, N}}, first) where {T, V, N}
     return out
 end
 
-"Both products from a tape recorded once: cotangents of the state and of the parameters."
-function replay!(f, v, u, p, t)
-    tape = get!(() -> record_tape(f, u, p, t), f.memory, :tape)
-    tu, tp, tt = ReverseDiff.input_hook(tape)
-    output = ReverseDiff.output_hook(tape)
-    foreach(ReverseDiff.unseed!, (tu, tp, tt))
-    ReverseDiff.value!(tu, u)
-    ReverseDiff.value!(tp, p)
-    ReverseDiff.value!(tt, [t])
-    ReverseDiff.forward_pass!(tape)
-    ReverseDiff.increment_deriv!(output, v)
-    ReverseDiff.reverse_pass!(tape)
-    return ReverseDiff.deriv(tu), ReverseDiff.deriv(tp)
-end
+"""
+    replay!(f, v, u, p, t)
 
-function record_tape(f, u, p, t)
-    function run(u, p, t)
-        du = Vector{stored_type(eltype(u))}(undef, length(u))
-        f(du, u, p, first(t))
-        return du
-    end
-    return ReverseDiff.compile(ReverseDiff.GradientTape(run, (copy(u), copy(p), [t])))
-end
+Both products from a tape recorded once: cotangents of the state and of the parameters. (`ext/PySciMLAdjointsExt.jl`)
+"""
+function replay! end
 
 # ---- problems
 

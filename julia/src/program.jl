@@ -26,7 +26,6 @@ number_type() = Float64
 element_type(::T) where {T <: Real} = T
 element_type(::AbstractArray{T}) where {T} = T
 stored_type(::Type{T}) where {T} = T
-stored_type(::Type{<:TrackedReal{V, D}}) where {V, D} = TrackedReal{V, D, Nothing}
 
 "A compiled Program: `function!(outputs..., inputs..., work)`."
 struct Program

@@ -62,7 +62,7 @@ end
 function solve_rows(o::Objective, problem)
     times = o.times[1:(o.rows)]
     times[end] == o.t0 && return [problem.u0]
-    solution = try_solve(() -> solve_problem(problem, make_algorithm(o.word), o.options; saveat = times))
+    solution = try_solve(() -> solve_problem(problem, o.word, o.options; saveat = times))
     return solution === nothing || reached_rows(solution, times) < o.rows ? nothing : solution.u
 end
 
@@ -188,12 +188,27 @@ end
 
 # ---- adjoint: SciMLSensitivity, then the pullback of the parametrization
 
-"SciMLSensitivity's method of a word. Products with Jacobians are the problem's own: no AD of its choice is asked for."
-function make_sensitivity(word)
-    word == "interpolating" && return InterpolatingAdjoint(autojacvec = false)
-    word == "gauss" && return GaussAdjoint(autojacvec = false)
-    word == "backsolve" && return BacksolveAdjoint(autojacvec = false)
-    return QuadratureAdjoint(autojacvec = false)
+const FORWARD = ("forward", "forward_over_solver")
+
+"""
+    solve_adjoint(word, algorithm, solution, times, slope!, stepping)
+
+The slopes by the initial value and the parameters. (`ext/PySciMLAdjointsExt.jl`)
+"""
+function solve_adjoint end
+
+"""
+    replay_pullback!(gradient, objective, x, u_slope, p_slope)
+
+`pull_back!` by a recorded tape. (`ext/PySciMLAdjointsExt.jl`)
+"""
+function replay_pullback! end
+
+"Load what the adjoint equation needs, with its extension of this package."
+function load_adjoints()
+    for package in (:ReverseDiff, :SciMLSensitivity)
+        get!(() -> Base.require(@__MODULE__, package), LOADED, package)
+    end
 end
 
 """
@@ -224,7 +239,7 @@ end
 "The sum of all misfits and its slopes by the initial value and the parameters, or nothing if a solve fails."
 function adjoint_slopes(o::Objective, u0, p)
     problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
-    forward() = solve_problem(problem, make_algorithm(o.word), o.options; dense = true, everystep = true)
+    forward() = solve_problem(problem, o.word, o.options; dense = true, everystep = true)
     solution = try_solve(forward)
     solution === nothing && return nothing
     value = sum(misfit(o, solution(o.times[k]), p, k) for k in 1:(o.rows))
@@ -243,8 +258,8 @@ function adjoint_slopes(o::Objective, u0, p)
     # The adjoint equation stops at the steps of the solution: it may itself be smooth where the products with it are not
     # (a pulse in the input), and neither steps longer than those nor what is integrated over such a step would tell.
     stepping = (; step_options(o.options, last_time(o) - o.t0)..., tstops = solution.t)
-    method, algorithm = make_sensitivity(o.sensitivity), make_algorithm(backward_word(o))
-    found = try_numerics(() -> solve_backwards(method, algorithm, solution, times, slope!, stepping))
+    algorithm = make_algorithm(backward_word(o))
+    found = try_numerics(() -> Base.invokelatest(solve_adjoint, o.sensitivity, algorithm, solution, times, slope!, stepping))
     (found === nothing || !has_arrived) && return nothing
     u_slope, p_slope = vec(found[1]), vec(found[2])
     add_measured_slopes!(p_slope, o, solution, p)
@@ -261,31 +276,6 @@ function add_measured_slopes!(p_slope, o, solution, p)
     return p_slope
 end
 
-"The slopes by a method that integrates them while it solves the adjoint equation."
-function solve_backwards(method, algorithm, solution, times, slope!, stepping)
-    return hidden(adjoint_sensitivities)(
-        solution, algorithm; t = times, dgdu_discrete = slope!, sensealg = method, stepping...
-    )
-end
-
-"""
-The slopes by the adjoint equation first, kept densely, and adaptive quadrature afterwards, step by step. (SciMLSensitivity's own
-goes from one time of the data to the next and overlooks what is narrower than its first sample points: the layers before each
-datum of a stiff problem, a pulse in the input.)
-"""
-function solve_backwards(method::QuadratureAdjoint, algorithm, solution, times, slope!, stepping)
-    problem = ODEAdjointProblem(solution, method, algorithm, times, slope!)
-    adjoint = try_solve(() -> solve(problem, algorithm; save_everystep = true, save_start = true, stepping...))
-    adjoint === nothing && return nothing
-    integrand = AdjointSensitivityIntegrand(solution, adjoint, method)
-    steps = sort!(unique(adjoint.t))
-    dp = zero(solution.prob.p)
-    for k in 2:length(steps)
-        dp .+= vec(quadgk(integrand, steps[k - 1], steps[k]; atol = stepping.abstol, rtol = stepping.reltol)[1])
-    end
-    return adjoint.u[end], dp
-end
-
 const FEW = 64
 
 "The gradient of x from the slopes of u0 and p: by dual numbers for few elements, by a recorded tape for many."
@@ -297,39 +287,23 @@ function pull_back!(gradient, o, x, u_slope, p_slope)
         end
         each_chunk(chunk!, gradient, x)
     else
-        hidden(replay_pullback!)(gradient, o, x, u_slope, p_slope)
+        Base.invokelatest(hidden(replay_pullback!), gradient, o, x, u_slope, p_slope)
     end
     return nothing
-end
-
-function replay_pullback!(gradient, o, x, u_slope, p_slope)
-    o.pullback === nothing && (o.pullback = record_pullback(o, x, u_slope, p_slope))
-    ReverseDiff.gradient!((gradient, similar(u_slope), similar(p_slope)), o.pullback, (x, u_slope, p_slope))
-    return nothing
-end
-
-function record_pullback(o, x, u_slope, p_slope)
-    function product(x, a, b)
-        T = stored_type(eltype(x))
-        u0, p = Vector{T}(undef, length(a)), Vector{T}(undef, length(b))
-        o.parametrization(u0, p, x)
-        return sum(u0[i] * a[i] for i in eachindex(a)) + sum(p[i] * b[i] for i in eachindex(b); init = zero(T))
-    end
-    return ReverseDiff.compile(ReverseDiff.GradientTape(product, (x, u_slope, p_slope)))
 end
 
 # ---- what "auto" means
 
-"Does SciML's default algorithm switch to a stiff member on the way?"
+"Does the automatic pair switch to its stiff member on the way?"
 function is_stiff(o::Objective, x)
     u0, p = parametrize(o, x)
     t1 = last_time(o)
     all(isfinite, u0) && all(isfinite, p) && t1 > o.t0 || return false
-    try_solve(() -> solve_problem(make_problem(o.f, u0, p, (o.t0, t1)), make_algorithm("auto"), o.options; saveat = [t1]))
-    return any(@view MEMBERS_USED[(N_NONSTIFF + 1):end])
+    try_solve(() -> solve_problem(make_problem(o.f, u0, p, (o.t0, t1)), "auto", o.options; saveat = [t1]))
+    return MEMBERS_USED[2]
 end
 
-"One method for a problem: as SciML's default would begin, or the stiff one."
+"One method for a problem: as the automatic pair would begin, or the stiff one."
 choose_algorithm(o, x) = is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? "Vern7" : "Tsit5"
 
 const MOST_TANGENTS = 40

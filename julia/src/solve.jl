@@ -8,26 +8,11 @@ const PROGRESS = zeros(Float64, 8)
 
 is_interrupted() = INTERRUPT[] != 0
 
-"Which members of the default algorithm have taken a step of the present solve."
-const MEMBERS_USED = zeros(Bool, length(DEFAULT_MEMBERS))
-
-note_member(integrator) = nothing # Sundials'
-note_member(integrator::OrdinaryDiffEqCore.ODEIntegrator) = note_cache(integrator.cache)
-note_cache(cache) = nothing
-note_cache(cache::OrdinaryDiffEqCore.DefaultCache) = (MEMBERS_USED[cache.current] = true; nothing)
-
-"""
-The multistep member that the default algorithm has switched to, or nothing. FBDF does not survive the switch: it
-begins without the history that its formulas and error estimate rest on, and the heat equation then ends 1 % off at a
-tolerance of 1e-6 (OrdinaryDiffEqDefault 1.14, BDF 1.26). So the switch ends the solve, and FBDF solves from the start.
-"""
-multistep_member() = MEMBERS_USED[5] ? 5 : MEMBERS_USED[6] ? 6 : nothing
-
 "After each step: note where the solve is, and stop if the flag is up."
 function watch(u, t, integrator)
     note_member(integrator)
     PROGRESS[5] = value(t)
-    return is_interrupted() || multistep_member() !== nothing
+    return is_interrupted() || is_multistep_due(length(u))
 end
 
 """
@@ -74,33 +59,38 @@ struct Options
 end
 
 """
-What the default algorithm begins with: it always sees problems of one type, without a sparse matrix, for which it is
-compiled already. What it does with one is solved again anyway.
+What the automatic choice begins with: it always sees problems of one type, without a sparse matrix, for which it is
+compiled already. What it does with a sparse one is solved again anyway.
 """
-start_problem(problem, algorithm) = problem
-
-function start_problem(problem, algorithm::CompositeAlgorithm)
-    problem.f.jac_prototype === nothing && return problem
+function start_problem(problem)
     f = problem.f
+    f.jac_prototype === nothing && return problem
     plain = ODEFunction{true, SciMLBase.FullSpecialize}(
         f.f; f.mass_matrix, f.jac, f.tgrad, f.jvp, f.vjp, f.vjp_p
     )
     return ODEProblem{true}(plain, problem.u0, problem.tspan, problem.p)
 end
 
-"""
-The multistep member for a problem. For more than 500 states the default is GMRES, which without a preconditioner takes
-the more iterations the finer a grid is; a sparse Jacobian is factored instead.
-"""
-multistep_algorithm(problem, algorithm, member) = algorithm.algs[problem.f.jac_prototype === nothing ? member : 5]
+"A solution by the algorithm of a spec, solved in the newest world: packages may just have come."
+function solve_problem(problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
+    fill!(MEMBERS_USED, false)
+    IS_AUTOMATIC[] = spec == "auto"
+    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, options, saveat, dense, everystep)
+    if spec != "auto"
+        algorithm = make_algorithm(spec)
+        return run(prepare_problem(problem, algorithm), algorithm)
+    end
+    n = length(problem.u0)
+    solution = run(start_problem(problem), automatic_algorithm(options.rtol, n))
+    return is_multistep_due(n) && !is_interrupted() ? run_multistep(run, problem) : solution
+end
 
-function solve_problem(problem, algorithm, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
-    first = prepare_problem(start_problem(problem, algorithm), algorithm)
-    solution = run_solver(first, algorithm, options, saveat, dense, everystep)
-    member = multistep_member()
-    (member === nothing || is_interrupted()) && return solution
-    solution = run_solver(problem, multistep_algorithm(problem, algorithm, member), options, saveat, dense, everystep)
-    MEMBERS_USED[member] = true
+"The automatic choice for many states of a stiff problem, from the start."
+function run_multistep(run, problem)
+    algorithm = multistep_algorithm(length(problem.u0), problem.f.jac_prototype !== nothing)
+    fill!(MEMBERS_USED, false)
+    solution = run(problem, algorithm)
+    MEMBERS_USED[2] = true
     return solution
 end
 
@@ -125,7 +115,6 @@ start_keywords(mass_matrix) = NamedTuple()
 start_keywords(mass_matrix::Matrix{Float64}) = (; initializealg = BrownFullBasicInit(1.0e-10))
 
 function run_solver(problem, algorithm, options, saveat, dense, everystep)
-    fill!(MEMBERS_USED, false)
     # a solve backwards can't begin with a step onto the end
     watch, tstops = WATCH, filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
     if !isempty(options.events)
@@ -149,9 +138,6 @@ function reached_rows(solution, saveat)
     end
     return rows
 end
-
-"The members of the default algorithm that took steps in the last solve; the word itself for any other."
-members_used(spec) = spec == "auto" ? join(unique(DEFAULT_MEMBERS[findall(MEMBERS_USED)]), ", ") : method_of(spec)
 
 "Steps tried, steps rejected, evaluations of the right-hand side and of its Jacobian, linear solves."
 statistics(stats) = (stats.naccept + stats.nreject, stats.nreject, stats.nf, stats.njacs, stats.nsolve)

@@ -22,7 +22,9 @@ from .status import read_return_code
 
 _NO_TIMES = np.zeros(0)
 _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
-_DEFAULT = "SciML's default algorithm, which looks at tolerances, size and stiffness as it goes"
+_DEFAULT = (
+    "a pair chosen as by SciML's default algorithm, by tolerances and size, which switches where it meets stiffness"
+)
 _OPTIMIZERS = {"adam": 0, "lbfgs": 1}
 
 
@@ -58,7 +60,7 @@ class JuliaEngine(AbstractEngine):
             reason=_reason(asked, ran),
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
             statistics=dict(zip(names, map(int, counts), strict=True)),
-            versions=self.versions(),
+            versions=_versions(self._bridge),
             firings=Firings(fired[0], fired[1], np.ascontiguousarray(fired[2].T)) if fired else None,
         )
 
@@ -156,7 +158,7 @@ class JuliaEngine(AbstractEngine):
         return self._bridge.call("compilations")
 
     def versions(self) -> dict[str, str]:
-        return dict(_versions(self._bridge))
+        return dict(self._bridge.call("versions"))
 
     def evaluate(self, program: Program, inputs) -> np.ndarray:
         """All outputs of a Program, one after the other, as the compiled text computes them."""
@@ -262,7 +264,7 @@ def _reason(asked, ran):
 
 def _why(algorithm):
     kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
-    return f"a probe solve by {_DEFAULT.split(',')[0]} found the problem {kind}"
+    return f"a probe solve by a pair that switches where it meets stiffness found the problem {kind}"
 
 
 def _floats(values):
@@ -307,7 +309,8 @@ def _report(report, numbers):
 
 @cache
 def _versions(bridge):
-    return tuple(bridge.call("versions"))
+    """Versions of what solves, asked once; gradients and fits load more, and ask again."""
+    return dict(bridge.call("versions"))
 
 
 _LOCK = threading.Lock()

@@ -1,0 +1,16 @@
+"The SDIRK methods over our fixed types, compiled beforehand: their package loads at the first use of their words."
+module PySciMLSDIRKExt
+
+using OrdinaryDiffEqSDIRK: OrdinaryDiffEqSDIRK
+using PrecompileTools: @compile_workload, @setup_workload
+using PySciML: PySciML
+
+@setup_workload begin
+    @compile_workload begin
+        PySciML.run_sample_solve("KenCarp4")
+        PySciML.run_sample_solve("TRBDF2")
+    end
+    PySciML.forget_samples()
+end
+
+end

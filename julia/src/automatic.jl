@@ -1,0 +1,48 @@
+# "auto": a non-stiff method that watches its own stability and hands over to a stiff one, chosen as SciML's default
+# algorithm chooses (OrdinaryDiffEqDefault). That one holds six methods in one type, and loads all their packages first.
+
+const TIGHT = 1.0e-6 # tolerances below ask for methods of higher order
+const SMALL = 50 # states up to which Rosenbrock methods are the stiff ones, multistep methods beyond
+const MEDIUM = 500 # states up to which linear systems are solved by a dense factorisation
+
+automatic_words(rtol, n) = rtol < TIGHT ? ("Vern7", n > SMALL ? "FBDF" : "Rodas5P") : ("Tsit5", n > SMALL ? "FBDF" : "Rosenbrock23")
+
+"""
+    automatic_algorithm(rtol, n)
+
+The pair for `n` states. FBDF can't take over on the way: it would begin without the history that its formulas and error
+estimate rest on. There the second member only stands for it: reaching it ends the solve, and FBDF solves from the start.
+"""
+function automatic_algorithm(rtol, n)
+    n > SMALL && return rtol < TIGHT ? AutoAlgSwitch(Vern7(), Tsit5()) : AutoAlgSwitch(Tsit5(), Vern7())
+    return rtol < TIGHT ? AutoAlgSwitch(Vern7(), Rodas5P(autodiff = DIFFERENCES)) :
+        AutoAlgSwitch(Tsit5(), Rosenbrock23(autodiff = DIFFERENCES))
+end
+
+"Which members of an automatic pair have taken a step of the present solve."
+const MEMBERS_USED = zeros(Bool, 2)
+
+"Whether the present solve is one of \"auto\": other pairs switch on their own."
+const IS_AUTOMATIC = Ref(false)
+
+note_member(integrator) = nothing # Sundials'
+note_member(integrator::OrdinaryDiffEqCore.ODEIntegrator) = note_cache(integrator.cache)
+note_cache(cache) = nothing
+note_cache(cache::CompositeCache) = (MEMBERS_USED[cache.current] = true; nothing)
+
+"Whether a pair has found a problem stiff that a multistep method is to solve."
+is_multistep_due(n) = IS_AUTOMATIC[] && n > SMALL && MEMBERS_USED[2]
+
+"A sparse Jacobian is factored: GMRES without a preconditioner takes the more iterations the finer a grid is."
+function multistep_algorithm(n, is_sparse)
+    reason = load_algorithm("FBDF")
+    reason == "" || error(reason)
+    return Base.invokelatest(make_algorithm, n > MEDIUM && !is_sparse ? "FBDF;linear_solver=GMRES" : "FBDF")
+end
+
+"The words that took steps in the last solve of `n` states."
+function members_used(spec, rtol, n)
+    spec == "auto" || return method_of(spec)
+    is_multistep_due(n) && return "FBDF"
+    return join((member for (member, is_used) in zip(automatic_words(rtol, n), MEMBERS_USED) if is_used), ", ")
+end
