@@ -97,6 +97,13 @@ const WORDS = ("forward", "forward_over_solver", "gauss", "interpolating", "quad
     @test isempty(TAPE_TYPES)
 end
 
+@testset "the example of the README" begin
+    example = split(split(read(joinpath(dirname(@__DIR__), "README.md"), String), "```julia\n")[2], "```")[1]
+    here = Module(:Here)
+    cd(() -> Base.include_string(here, example), dirname(dirname(@__DIR__)))
+    @test here.u[end] ≈ exp(-2.5) rtol = 1.0e-6
+end
+
 @testset "numbers that mean what NumPy's mean" begin
     for (f, x) in (
             (PySciML.np_sqrt, -1.0), (PySciML.np_log, -1.0), (PySciML.np_log1p, -2.0), (PySciML.np_log2, -1.0),
