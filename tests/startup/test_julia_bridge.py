@@ -12,6 +12,8 @@ import os, signal, sys, threading, time
 import numpy as np
 import pysciml as ps
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins with it ignored
+
 def oscillator(t, u, p):
     return {"x": u.v, "v": -p.k * u.x}
 
