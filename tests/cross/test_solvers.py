@@ -116,9 +116,9 @@ def test_engines_report_statistics_and_versions(engine, name):
     ds = ps.solve(case.problem(), saveat=case.saveat, atol=case.atol, engine=engine)
     about = json.loads(ds.attrs["pysciml"])
     assert about["statistics"]["steps"] > 5
-    assert about["versions"]
     assert ds.attrs["status"] == "SUCCESS"
-    assert load_engine(engine).versions().items() <= about["versions"].items()
+    core = {"julia": "OrdinaryDiffEqCore", "diffrax": "diffrax"}[engine]  # gradients may have loaded more since
+    assert about["versions"][core] == load_engine(engine).versions()[core]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
