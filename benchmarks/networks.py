@@ -23,7 +23,7 @@ const H = parse(Int, ARGS[1]); const folder = ARGS[2]
 read_floats(name) = collect(reinterpret(Float64, read(joinpath(folder, name))))
 const text = read(joinpath(folder, "program.jl"), String)
 const weights = read_floats("weights")
-const program = PySciML.compile_program("network", text, read_floats("constants"), Bool[],
+const program = PySciML.compile_program(text, read_floats("constants"), Bool[],
     collect(reinterpret(Int64, read(joinpath(folder, "indices")))), parse(Int, ARGS[3]), parse(Int, ARGS[4]), false)
 const model = Chain(Dense(2 => H, tanh), Dense(H => H, tanh), Dense(H => 2))
 const state = Lux.initialstates(Random.default_rng(), model)

@@ -1,9 +1,9 @@
 # The only functions that Python calls. Arrays come as NumPy's memory or plain vectors; matrices are (state, time).
 
 "A Program of `compile_program`'s arguments, with everything copied out of Python's memory."
-function load_program(hash, text, constants, flags, indices, n_numbers, n_flags, is_branching)
+function load_program(text, constants, flags, indices, n_numbers, n_flags, is_branching)
     return compile_program(
-        string(hash), string(text), collect(Float64, constants), collect(Bool, flags), collect(Int, indices),
+        string(text), collect(Float64, constants), collect(Bool, flags), collect(Int, indices),
         Int(n_numbers), Int(n_flags), Bool(is_branching)
     )
 end

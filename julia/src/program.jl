@@ -1,4 +1,4 @@
-# Generated functions: text compiled once, keyed by the Program's hash, and the memory that they work in.
+# Generated functions: text compiled once, and the memory that they work in.
 
 "Working memory by number type, and the constant arrays, of one Program."
 struct Work
@@ -39,11 +39,11 @@ end
 const FUNCTIONS = Dict{String, Any}()
 
 """
-    compile_program(hash, text, constants, flags, indices, n_numbers, n_flags, is_branching)
+    compile_program(text, constants, flags, indices, n_numbers, n_flags, is_branching)
 
 A Program from its printed text. Equal texts compile once a process; working memory is the caller's own.
 """
-function compile_program(hash, text, constants, constant_flags, indices, n_numbers, n_flags, is_branching)
+function compile_program(text, constants, constant_flags, indices, n_numbers, n_flags, is_branching)
     function! = get!(FUNCTIONS, text) do
         RuntimeGeneratedFunction(@__MODULE__, @__MODULE__, Meta.parse(text))
     end

@@ -65,7 +65,7 @@ end
 """
 
 load(text; n_numbers = 0, constants = Float64[], is_branching = false) =
-    PySciML.load_program(string(hash(text)), text, constants, Bool[], Int[], n_numbers, 0, is_branching)
+    PySciML.load_program(text, constants, Bool[], Int[], n_numbers, 0, is_branching)
 
 request(text, u0, p, t1, word; saveat = Float64[], rtol = 1.0e-8, atol = 1.0e-10, dt = 0.0, max_steps = 100_000) =
     PySciML.solve_request(load(text), u0, p, 0.0, t1, word, saveat, rtol, atol, dt, 0.0, max_steps, Float64[], dt == 0.0)

@@ -209,7 +209,6 @@ class JuliaEngine(AbstractEngine):
             printed = print_parts(program)
             self._programs[program.hash] = self._bridge.call(
                 "load_program",
-                program.hash,
                 printed.text,
                 printed.constants,
                 printed.flags,
