@@ -4,8 +4,7 @@ A tangent is None where it is zero for all inputs, so that nothing is recorded f
 in question. Where a slope or a tangent may be infinite, their product is a ``zero_product``: a factor 0 wins, as in
 the engines' own derivatives. The branch that ``where`` drops adds nothing, since tangents are selected like values.
 
-Reverse mode, when it comes, is a file beside this one: it shares ``slopes.py``, and has rules of its own for what is
-not elementwise.
+Reverse mode is the transpose of this one (``reverse.py``).
 """
 
 import math

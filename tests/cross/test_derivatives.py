@@ -13,6 +13,7 @@ from pysciml.engines.julia import derivatives
 from pysciml.ir.derivatives import jvp
 from pysciml.ir.evaluate import evaluate_nodes, evaluate_program
 from pysciml.ir.ops import BOOL
+from pysciml.ir.reverse import vjp
 
 
 def is_finite(program, inputs):
@@ -44,6 +45,34 @@ def test_jvp_equals_jax():
             np.testing.assert_allclose(got[i], w, rtol=1e-8, atol=1e-12)
             compared += 1
     assert compared > 40
+
+
+def test_vjp_equals_jax():
+    """Where JAX has an answer: it multiplies the branch that where drops by 0, which may be NaN."""
+    require_engine("diffrax")
+    import jax
+
+    from pysciml.engines.diffrax.lower import lower_program
+    from pysciml.engines.diffrax.precision import double_precision
+
+    compared = 0
+    for k, (program, inputs) in enumerate(random_programs(60, seed=33)):
+        floats = [i for i, o in enumerate(program.outputs) if program.nodes[o.node].dtype != BOOL]
+        if not floats or not is_finite(program, inputs):
+            continue
+        rng = np.random.default_rng(k)
+        shapes = [program.nodes[o.node].shape for o in program.outputs]
+        cotangents = [rng.integers(-2, 3, shape).astype(float) for shape in shapes]
+        got = evaluate_program(vjp(program, [item.name for item in program.inputs]), *inputs, *cotangents)
+        with double_precision():
+            function = lower_program(program)
+            pull = jax.jit(lambda x, v, f=function, keep=floats: jax.vjp(lambda *y: [f(*y)[i] for i in keep], *x)[1](v))
+            want = pull(tuple(inputs), [cotangents[i] for i in floats])
+        for g, w in zip(got, want, strict=True):
+            sure = np.isfinite(w)
+            np.testing.assert_allclose(g[sure], np.asarray(w)[sure], rtol=1e-8, atol=1e-12)
+            compared += np.any(sure)
+    assert compared > 60
 
 
 @pytest.fixture(scope="module")
