@@ -9,7 +9,6 @@ are timed apart.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -149,7 +148,7 @@ def run_diffrax(problem):
 
 def run_julia(problem):
     """Hand-written Julia, in place and, where that is usual, static; a process of its own."""
-    apply_route(find_route())
+    executable, project, *_ = apply_route(find_route())
     words = (STIFF if problem.stiff else NONSTIFF)["julia"]
     static = f"ODEProblem(f, SVector{{{len(problem.u0)}}}(u0), {problem.t_span})"
     text = SCRIPT.format(
@@ -167,8 +166,7 @@ def run_julia(problem):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "solve.jl"
         path.write_text(text)
-        call = [os.environ["PYTHON_JULIACALL_EXE"], f"--project={os.environ['PYTHON_JULIACALL_PROJECT']}", str(path)]
-        said = subprocess.run(call, capture_output=True, text=True)
+        said = subprocess.run([executable, f"--project={project}", str(path)], capture_output=True, text=True)
     if said.returncode:
         print(said.stderr[:2000], file=sys.stderr)
     for line in said.stdout.splitlines():

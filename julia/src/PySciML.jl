@@ -44,6 +44,7 @@ include("solve.jl")
 include("sensitivities.jl")
 include("fit.jl")
 include("bridge.jl")
+include("exchange.jl")
 include("precompile.jl")
 
 end

@@ -214,6 +214,3 @@ function compilations()
     Base.cumulative_compile_timing(true)
     return length(FUNCTIONS), Base.cumulative_compile_time_ns()[1] / 1.0e9
 end
-
-"Addresses of the interrupt flag (a 64-bit integer) and of the progress numbers."
-addresses() = (UInt(pointer_from_objref(INTERRUPT)), UInt(pointer(PROGRESS)))

@@ -1,6 +1,7 @@
 # What a first solve, gradient and fit need, compiled when the package is: solvers over the fixed types of problems.jl.
 
-function sample!(du, t, u, p, w)
+const SAMPLE_TEXT = """
+function (du, t, u, p, w)
     T = number_type(t, u, p)
     q = numbers(w, T)
     c = w.constants
@@ -12,61 +13,73 @@ function sample!(du, t, u, p, w)
         end
     end
     return nothing
+end"""
+
+const SAMPLE_PARAMETERS = "(y1, y2, x1, w) -> (y1[1] = 1.0; y1[2] = x1[1]; y2[1] = x1[2]; y2[2] = x1[3]; nothing)"
+const SAMPLE_ENTRIES = "(y, t, u, p, w) -> (y .= u; nothing)"
+const SAMPLE_PRODUCT = "(y, t, u, p, v, w) -> (y .= v; nothing)"
+
+"A call as Python makes it."
+function call_sample(name, arguments...)
+    cells, kept = Cell[], collect(Any, arguments)
+    empty!(REPLY)
+    foreach(write_value, (name, arguments...))
+    append!(cells, REPLY)
+    append!(kept, KEPT)
+    GC.@preserve cells kept exchange(pointer(cells), length(cells))
+    first(REPLY).kind == ERROR && error(unsafe_string(Ptr{UInt8}(REPLY[3].word)))
+    return first(REPLY)
 end
 
-function sample_parametrization!(y1, y2, x1, w)
-    @inbounds begin
-        y1[1] = 1.0
-        y1[2] = x1[1]
-        y2[1] = x1[2]
-        y2[2] = x1[3]
-    end
-    return nothing
+"A value that stays in Julia, by the key that a call gave."
+struct Sample
+    key::Int
 end
 
-sample_entries!(y, t, u, p, w) = (y .= u; nothing)
+write_value(sample::Sample) = push!(REPLY, Cell(HELD_VALUE, sample.key, 0, 0))
 
-sample_product!(y, t, u, p, v, w) = (y .= v; nothing)
+hold_sample(name, arguments...) = Sample(call_sample(name, arguments...).word)
 
-const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[])
+load_sample(text) = hold_sample("load_program", text, [1.0], Bool[], Int[], 2, 0, false)
+
+const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[], true)
 const SAMPLE_X = [1.0, 1.0, 2.0]
-
-sample_program() = Program(sample!, Work([1.0], Bool[], Int[], 2, 0), false)
-sample_parameters() = Program(sample_parametrization!, Work(Float64[], Bool[], Int[], 0, 0), false)
+const SAMPLE_PROBLEM = ([1.0, 1.0], [1.0, 2.0], 0.0, 1.0)
 
 "One solve by each way that results are asked for."
 function run_sample_solve(word)
-    load_algorithm(word)
+    call_sample("load_algorithm", word)
     for saveat in ([0.5, 1.0], Float64[])
-        Base.invokelatest(solve_request, sample_program(), [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, saveat, SAMPLE_OPTIONS...)
+        call_sample("solve_request", load_sample(SAMPLE_TEXT), SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS...)
     end
 end
 
 "A solve with generated derivatives, the entries of a diagonal Jacobian among them."
 function run_sample_model(word, is_sparse)
-    entries = Program(sample_entries!, Work(Float64[], Bool[], Int[], 0, 0), false)
-    product = Program(sample_product!, Work(Float64[], Bool[], Int[], 0, 0), false)
-    model = load_model(sample_program(), entries, [0, 1], [0, 1], 2, is_sparse, entries, product)
-    solve_request(model, [1.0, 1.0], [1.0, 2.0], 0.0, 1.0, word, [0.5, 1.0], SAMPLE_OPTIONS...)
+    call_sample("load_algorithm", word)
+    f, entries, product = load_sample(SAMPLE_TEXT), load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT)
+    model = hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, is_sparse, entries, product)
+    call_sample("solve_request", model, SAMPLE_PROBLEM..., word, [0.5, 1.0], SAMPLE_OPTIONS...)
     return nothing
 end
 
 function run_sample_fit(word, sensitivity)
-    objective = make_objective(
-        sample_program(), sample_parameters(), 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2), SAMPLE_X, word, sensitivity,
-        SAMPLE_OPTIONS...
+    objective = hold_sample(
+        "make_objective", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PARAMETERS), 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2),
+        SAMPLE_X, word, sensitivity, SAMPLE_OPTIONS...
     )
-    value_only(objective, SAMPLE_X)
-    value_and_gradient(objective, SAMPLE_X)
-    fit_request(objective, SAMPLE_X, false, [0, 1], [2, 2], [0.01, 0.0], [1, 2], [1.0, 1.0], [0.5, 1.0])
+    call_sample("chosen_words", objective)
+    call_sample("value_only", objective, SAMPLE_X)
+    call_sample("value_and_gradient", objective, SAMPLE_X)
+    stages = ([0, 1], [2, 2], [0.01, 0.0], [1, 2], [1.0, 1.0], [0.5, 1.0])
+    call_sample("fit_request", objective, SAMPLE_X, false, stages...)
     return nothing
 end
 
 "What must not be left in an image."
 function forget_samples()
     fill!(PROGRESS, 0.0)
-    empty!(FUNCTIONS)
-    empty!(MADE)
+    foreach(empty!, (FUNCTIONS, MADE, HELD, REPLY, KEPT))
     return nothing
 end
 
@@ -75,7 +88,9 @@ end
         for word in ("auto", "Tsit5", "Vern7", "Vern9", "Rosenbrock23", "Rodas5P")
             run_sample_solve(word)
         end
-        color_pattern([0, 1, 2], [0, 1])
+        addresses()
+        call_sample("versions")
+        call_sample("color_pattern", [0, 1, 2], [0, 1])
         run_sample_model("Rodas5P", false)
         run_sample_model("Rodas5P", true)
         for word in ("Tsit5", "Vern7", "Rodas5P")

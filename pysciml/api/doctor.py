@@ -9,7 +9,7 @@ from ..engines.choose import choose_engine, engine_capabilities, engine_readines
 from ..problems.ode import ODEProblem
 from .solve import solve
 
-_PARTS = {"julia": ("juliacall", "juliapkg"), "diffrax": ("jax", "diffrax", "optax")}
+_PARTS = {"julia": ("juliapkg",), "diffrax": ("jax", "diffrax", "optax")}
 _NEXT = {
     (True, True): "everything is ready: engine='auto' is Julia",
     (

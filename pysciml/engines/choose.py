@@ -12,7 +12,7 @@ from ..words import nearest
 from .base import AbstractEngine
 
 ENGINES = ("julia", "diffrax")  # in the order in which "auto" takes them
-_PACKAGES = {"julia": ("juliacall", "juliapkg"), "diffrax": ("jax", "diffrax", "optax")}
+_PACKAGES = {"julia": ("juliapkg",), "diffrax": ("jax", "diffrax", "optax")}
 _GET_JULIA = "python -m pysciml install-julia"
 
 

@@ -14,7 +14,6 @@ ENGINE_FOLDERS = ("engines.julia", "engines.diffrax")
 EVERYWHERE = {"numpy", "xarray"}  # the price of `import pysciml`
 NUMPY_ONLY = ("ir", "networks", "tracing", "requests", "engines")  # no Dataset before the rooms that speak xarray
 HOMES = {
-    "juliacall": ("engines/julia/bridge.py",),
     "juliapkg": ("engines/julia/",),
     "matplotlib": ("plotting.py", "plotting/"),
 } | {name: ("engines/diffrax/", "jax.py") for name in ("jax", "diffrax", "optax", "equinox", "lineax", "optimistix")}

@@ -161,4 +161,16 @@ except ps.EngineUnavailable as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
-    assert "import juliacall afterwards" in done.stdout, done.stderr
+    assert "in a process of its own" in done.stdout, done.stderr
+
+
+def test_juliacall_can_not_be_imported_afterwards():
+    done = run(
+        """
+try:
+    import juliacall
+except ImportError as error:
+    print(error)
+"""
+    )
+    assert "in a process of its own" in done.stdout

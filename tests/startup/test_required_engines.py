@@ -10,7 +10,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 NEEDS_JULIA = """
 import sys
-sys.modules["juliacall"] = None
+sys.modules["juliapkg"] = None
 from support.engines import require_engine
 
 def test_it():
@@ -32,9 +32,9 @@ def test_skips_with_the_doctors_reason(tmp_path):
     done = run_pytest(tmp_path)
     assert done.returncode == 0
     assert "1 skipped" in done.stdout
-    assert "not installed: juliacall" in done.stdout
+    assert "not installed: juliapkg" in done.stdout
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("engines: julia did not run (not installed: juliacall")
+    assert last.startswith("engines: julia did not run (not installed: juliapkg")
 
 
 @pytest.mark.parametrize("required", ["julia", "diffrax, julia"])

@@ -1,4 +1,4 @@
-"""The bridge to Julia: the only place that imports juliacall, and one thread that owns it.
+"""The bridge to Julia: one thread that owns it.
 
 Each rule was tried; the naive ways freeze or crash the process. Julia boots in a thread of its own that serves a queue,
 and no other thread ever touches a Julia value: arguments go in as NumPy arrays, numbers and strings, results come out
@@ -8,19 +8,16 @@ that Julia reads after each step.
 
 import atexit
 import ctypes
-import importlib
+import importlib.abc
 import os
 import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-
-import numpy as np
 
 from ...errors import EngineUnavailable, PySciMLError
+from .embed import EmbeddedJulia, Held, JuliaError
 from .route import Route, apply_route
 
 PATIENCE = 1.0  # seconds that an interrupted call is given for its partial result
@@ -28,14 +25,10 @@ POLL = 0.1  # seconds between two looks at the progress of a call
 _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 
 
-class JuliaException(Exception):
-    """An error in Julia, as the text that Julia shows; the cause of the error that pysciml raises."""
-
-
 class Handle:
     """Stands for a value that stays in Julia; given up when this object is."""
 
-    def __init__(self, key: int, release: Callable[[int], None]):
+    def __init__(self, key: Held, release: Callable[[Held], None]):
         self.key = key
         self._release = release
 
@@ -43,18 +36,30 @@ class Handle:
         self._release(self.key)
 
 
+class _Call:
+    """A call on its way through the queue, and its answer."""
+
+    __slots__ = ("answer", "arguments", "error", "is_done", "name")
+
+    def __init__(self, name: str, arguments: tuple):
+        self.name, self.arguments = name, arguments
+        self.answer, self.error = None, None
+        self.is_done = threading.Lock()
+        self.is_done.acquire()
+
+    def result(self):
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
 class Bridge:
     """A running Julia. ``call`` may be used from any thread."""
 
     def __init__(self, route: Route):
-        self._route = route
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
-        self._kept: dict[int, object] = {}
         self._process = os.getpid()
-        self._julia = None
-        self._flag = ctypes.c_int64()
-        self._progress = (ctypes.c_double * 8)()
-        self._boot()
+        self._boot(route)
 
     def call(
         self,
@@ -76,25 +81,16 @@ class Bridge:
             In a forked child.
         """
         self._check_process()
-        future: Future = Future()
-        self._jobs.put((future, name, arguments))
+        job = _Call(name, arguments)
+        self._jobs.put(job)
         try:
-            return self._wait(future, watch)
+            while not job.is_done.acquire(timeout=-1 if watch is None else POLL):
+                watch(list(self._julia.progress))
         except KeyboardInterrupt:
-            self._flag.value = 1
-            if not has_partial:
+            self._julia.flag.value = 1
+            if not (has_partial and job.is_done.acquire(timeout=PATIENCE)):
                 raise
-            try:
-                return future.result(timeout=PATIENCE)
-            except FutureTimeout:
-                raise KeyboardInterrupt from None
-
-    def _wait(self, future, watch):
-        while True:
-            try:
-                return future.result(timeout=None if watch is None else POLL)
-            except FutureTimeout:
-                watch(list(self._progress))
+        return job.result()
 
     def _check_process(self):
         if os.getpid() != self._process:
@@ -103,80 +99,80 @@ class Bridge:
                 "as in multiprocessing.get_context('spawn'), or start Julia in the children only"
             )
 
-    def _boot(self):
+    def _boot(self, route):
         if "juliacall" in sys.modules:
             raise EngineUnavailable(
-                "juliacall was imported before pysciml's Julia engine, which has to start Julia itself: "
-                "solve something with engine='julia' first, import juliacall afterwards"
+                "juliacall was imported before pysciml's Julia engine was started; a process has one Julia, and "
+                "pysciml must start it itself: use one of the two in a process of its own"
             )
         handler = _get_sigint()
-        ready: Future = Future()
-        threading.Thread(target=self._own, args=(ready,), name="pysciml-julia", daemon=True).start()
+        boot = _Call("boot", (route,))
+        self._owner = threading.Thread(target=self._own, args=(boot,), name="pysciml-julia", daemon=True)
+        self._owner.start()
         try:
-            ready.result()
+            boot.is_done.acquire()
         finally:
             _set_sigint(handler)
+        self._julia: EmbeddedJulia = boot.result()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        sys.meta_path.insert(0, _JuliaIsTaken())
         atexit.register(self._stop)
 
-    def _own(self, ready):
+    def _own(self, boot):
         """The owner thread: boot, then serve the queue until None comes."""
+        (route,) = boot.arguments
         try:
-            self._julia = self._start_julia()
+            julia = boot.answer = EmbeddedJulia(*apply_route(route))
         except BaseException as error:
-            ready.set_exception(EngineUnavailable(f"Julia did not start ({self._route.reason}): {error}"))
+            boot.error = EngineUnavailable(f"Julia did not start ({route.reason}): {error}")
             return
-        ready.set_result(None)
+        finally:
+            boot.is_done.release()
         while (job := self._jobs.get()) is not None:
-            if isinstance(job, int):
-                self._kept.pop(job, None)
+            if isinstance(job, Held):
+                julia.call("give_up", (int(job),))
             else:
-                self._serve(*job)
+                self._serve(julia, job)
             del job
+        julia.stop()
 
-    def _start_julia(self):
-        apply_route(self._route)
-        juliacall = importlib.import_module("juliacall")
-        self._error = juliacall.JuliaError
-        juliacall.Main.seval("import PySciML")
-        module = juliacall.Main.PySciML
-        flag, progress = module.addresses()
-        self._flag = ctypes.c_int64.from_address(int(flag))
-        self._progress = (ctypes.c_double * 8).from_address(int(progress))
-        return module
-
-    def _serve(self, future, name, arguments):
-        self._flag.value = 0
+    def _serve(self, julia, job):
+        julia.flag.value = 0
         try:
-            given = [self._kept[a.key] if isinstance(a, Handle) else a for a in arguments]
-            result = self._plain(getattr(self._julia, name)._jl_call_nogil(*given))
-        except self._error as error:
-            text = str(error)
-            failure = PySciMLError(f"Julia failed in {name}: {text.strip().splitlines()[0]}")
-            failure.__cause__ = JuliaException(text)
-            future.set_exception(failure)
+            given = [a.key if isinstance(a, Handle) else a for a in job.arguments]
+            job.answer = self._handled(julia.call(job.name, given))
+        except JuliaError as error:
+            job.error = PySciMLError(f"Julia failed in {job.name}: {error.message.strip().splitlines()[0]}")
+            job.error.__cause__ = error
         except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+            job.error = error
+        finally:
+            job.is_done.release()
 
-    def _plain(self, value):
-        """A copy of a Julia value that any thread may hold."""
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
-        if isinstance(value, tuple):
-            return tuple(map(self._plain, value))
-        if hasattr(value, "__array_interface__"):
-            return np.array(value)
-        key = id(value)
-        self._kept[key] = value
-        return Handle(key, self._jobs.put)
+    def _handled(self, value):
+        """A value in which handles stand for keys."""
+        if isinstance(value, Held):
+            return Handle(value, self._jobs.put)
+        return tuple([self._handled(x) for x in value]) if type(value) is tuple else value
 
     def _stop(self):
-        """At exit: let the owner thread end, so that it doesn't hold Julia while Julia ends."""
+        """At exit: let the owner thread end Julia."""
         if os.getpid() == self._process:
-            self._flag.value = 1
+            self._julia.flag.value = 1
             self._jobs.put(None)
+            self._owner.join(PATIENCE)
+
+
+class _JuliaIsTaken(importlib.abc.MetaPathFinder):
+    """Stands in the way of juliacall, which would call this process's Julia from another thread: that crashes."""
+
+    def find_spec(self, fullname, path, target=None):
+        """Nothing, or ImportError for juliacall."""
+        if fullname == "juliacall":
+            raise ImportError(
+                "juliacall can't be used in a process in which pysciml's Julia engine runs: a process has one Julia, "
+                "and that one belongs to one thread. Use one of the two in a process of its own"
+            )
 
 
 def _libc():

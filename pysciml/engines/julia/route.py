@@ -6,7 +6,6 @@ juliapkg, which needs the network once. Variables are set in this process only.
 
 import hashlib
 import importlib
-import importlib.metadata
 import json
 import os
 import re
@@ -23,7 +22,9 @@ except ImportError:  # Python 3.10
     import tomli as tomllib
 
 JULIA_VERSIONS = ((1, 10), (1, 11))
-EXE, PROJECT = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT"
+# juliacall's names, which users may have set for it
+EXE, PROJECT, IMAGE = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACALL_SYSIMAGE"
+OPTIONS = ("--handle-signals=yes",)  # without it two threads crash where one of them collects garbage
 INSTALL = "python -m pysciml install-julia"
 _MANIFESTS = ("Manifest-v{0}.{1}.toml", "JuliaManifest.toml", "Manifest.toml")
 
@@ -106,12 +107,14 @@ def write_config(executable: str | Path, project: str | Path, depots: Sequence[s
     return path
 
 
-def apply_route(route: Route) -> None:
-    """Set what juliacall and Julia read, in this process only; what the user has set stays."""
-    os.environ.setdefault("PYTHON_JULIACALL_HANDLE_SIGNALS", "yes")
+def apply_route(route: Route) -> tuple[str, str, tuple[str, ...], str | None]:
+    """Program, project, options and system image of the Julia to be started; sets what Julia reads of the environment.
+
+    In this process only, and what the user has set stays.
+    """
+    start = str(route.executable), str(route.project), OPTIONS, os.environ.get(IMAGE)
     if route.kind == "juliapkg":
-        return
-    os.environ[EXE], os.environ[PROJECT] = str(route.executable), str(route.project)
+        return start
     if route.depots:
         os.environ.setdefault("JULIA_DEPOT_PATH", os.pathsep.join(route.depots))
     os.environ.setdefault("JULIA_PKG_OFFLINE", "true")
@@ -120,6 +123,7 @@ def apply_route(route: Route) -> None:
     if folder not in given.split(os.pathsep):
         first, *rest = given.split(os.pathsep)
         os.environ["JULIA_LOAD_PATH"] = os.pathsep.join((first, folder, *rest))
+    return start
 
 
 def install(progress: bool = True) -> Route:
@@ -145,7 +149,7 @@ def install(progress: bool = True) -> Route:
 
 def missing_packages(route: Route) -> list[str]:
     """Packages that our Julia package asks for and that the route's environment has not."""
-    wanted = {"PythonCall", *_read_toml(julia_folder() / "Project.toml").get("deps", {})}
+    wanted = _read_toml(julia_folder() / "Project.toml").get("deps", {})
     manifest = _find_manifest(Path(route.project)) if route.project else None
     found = _read_toml(manifest).get("deps", {}) if manifest else {}
     return sorted(name for name in wanted if name not in found)
@@ -178,30 +182,12 @@ def _config_route(path):
 
 
 def _with_packages(route):
-    """The route, not ready if its environment lacks packages or has another PythonCall than juliacall's."""
-    missing, versions = missing_packages(route), _other_versions(route)
-    if missing:
-        problem = f"the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
-    elif versions:
-        problem = (
-            f"the project {route.project} has PythonCall {versions[0]} and here is juliacall {versions[1]}; they crash "
-            f"together: pip install juliacall=={versions[0]}, or PythonCall {versions[1]} there with Julia's Pkg"
-        )
-    else:
+    """The route, not ready if its environment lacks packages."""
+    missing = missing_packages(route)
+    if not missing:
         return route
+    problem = f"the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
     return Route(route.kind, route.executable, route.project, route.depots, f"{route.reason}, but {problem}", False)
-
-
-def _other_versions(route):
-    """Versions of PythonCall and juliacall if they differ: each is the other half of one library."""
-    manifest = _find_manifest(Path(route.project)) if route.project else None
-    entries = _read_toml(manifest).get("deps", {}).get("PythonCall", []) if manifest else []
-    found = [entry["version"] for entry in entries if "version" in entry]
-    try:
-        here = importlib.metadata.version("juliacall")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return (found[0], here) if found and found[0] != here else None
 
 
 def _juliapkg_route():

@@ -43,7 +43,7 @@ def test_auto_takes_julia_where_it_is_ready(fresh, monkeypatch, capsys):
 def test_no_engine_at_all(fresh, monkeypatch):
     monkeypatch.setattr(choose, "_is_installed", lambda package: False)
     with pytest.raises(
-        EngineUnavailable, match="julia: not installed: juliacall.*diffrax: not installed: jax.*pip install"
+        EngineUnavailable, match="julia: not installed: juliapkg.*diffrax: not installed: jax.*pip install"
     ):
         choose_engine("auto")
 

@@ -1,6 +1,5 @@
 """How Julia is found: environment variables, the file of use-julia, juliapkg's records. Nothing here starts Julia."""
 
-import importlib.metadata
 import json
 import os
 import sys
@@ -26,14 +25,12 @@ def make_julia(folder, said="julia version 1.10.8"):
     return program
 
 
-def make_project(folder, lacking=(), pythoncall=None):
-    """A Julia project whose manifest has what our package asks for, PythonCall as juliacall wants it."""
-    pythoncall = pythoncall or importlib.metadata.version("juliacall")
+def make_project(folder, lacking=()):
+    """A Julia project whose manifest has what our package asks for."""
     folder.mkdir()
-    wanted = {"PythonCall", *route._read_toml(route.julia_folder() / "Project.toml")["deps"]} - set(lacking)
+    wanted = set(route._read_toml(route.julia_folder() / "Project.toml")["deps"]) - set(lacking)
     (folder / "Project.toml").write_text("[deps]\n")
-    versions = {name: pythoncall if name == "PythonCall" else "1" for name in sorted(wanted)}
-    entries = (f"[[deps.{name}]]\nversion = '{version}'\n" for name, version in versions.items())
+    entries = (f"[[deps.{name}]]\nversion = '1'\n" for name in sorted(wanted))
     manifest = 'manifest_format = "2.0"\n' + "".join(entries)
     (folder / "Manifest.toml").write_text(manifest)
     return folder
@@ -65,17 +62,11 @@ def test_the_users_variables_win(monkeypatch, tmp_path):
 
 
 def test_missing_packages_are_named(tmp_path):
-    project = make_project(tmp_path / "project", lacking=["PythonCall", "Optim"])
+    project = make_project(tmp_path / "project", lacking=["Sundials", "Optim"])
     route.write_config(make_julia(tmp_path), project)
     found = route.find_route()
-    assert not found.ready and "Optim, PythonCall" in found.reason
-    assert route.missing_packages(found) == ["Optim", "PythonCall"]
-
-
-def test_another_pythoncall_than_juliacalls_is_not_ready(tmp_path):
-    route.write_config(make_julia(tmp_path), make_project(tmp_path / "project", pythoncall="0.9.1"))
-    found = route.find_route()
-    assert not found.ready and "pip install juliacall==0.9.1" in found.reason
+    assert not found.ready and "Optim, Sundials" in found.reason
+    assert route.missing_packages(found) == ["Optim", "Sundials"]
 
 
 def test_an_old_config_is_not_ready(tmp_path):
@@ -152,8 +143,7 @@ def test_install_fails_in_one_sentence(monkeypatch, tmp_path):
 def test_apply_sets_this_process_only(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "environ", dict(os.environ))
     found = route.Route("config", "/bin/julia", "/project", ("/a", "/b"), "", True)
-    route.apply_route(found)
-    assert os.environ[route.EXE] == "/bin/julia" and os.environ[route.PROJECT] == "/project"
+    assert route.apply_route(found) == ("/bin/julia", "/project", route.OPTIONS, None)
     assert os.environ["JULIA_DEPOT_PATH"] == os.pathsep.join(("/a", "/b"))
     assert os.environ["JULIA_LOAD_PATH"].split(os.pathsep) == ["@", str(route.julia_folder()), "@stdlib"]
     route.apply_route(found)
