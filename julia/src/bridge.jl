@@ -1,12 +1,15 @@
 # The only functions that Python calls. Arrays come as NumPy's memory or plain vectors; matrices are (state, time).
 
 "A Program of `compile_program`'s arguments, with everything copied out of Python's memory."
-function load_program(text, constants, flags, indices, n_numbers, n_flags, is_branching)
+function load_program(text, constants, flags, indices, n_numbers, n_flags)
     return compile_program(
         string(text), collect(Float64, constants), collect(Bool, flags), collect(Int, indices),
-        Int(n_numbers), Int(n_flags), Bool(is_branching)
+        Int(n_numbers), Int(n_flags)
     )
 end
+
+"A Program together with the one that gives cotangents of its inputs."
+load_pullback(program, pullback) = Program(program.function!, program.work, pullback)
 
 """
     load_model(program, entries, rows, columns, n, is_sparse, time, product)
@@ -162,12 +165,11 @@ function make_objective(
     objective = Objective(
         RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
         collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive),
-        string(word), string(sensitivity), length(times), 1.0, nothing, Int(n_states),
+        string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe)
     )
     word == "auto" && (objective.word = choose_algorithm(objective, x0))
-    sensitivity == "auto" && (objective.sensitivity = choose_sensitivity(objective, length(x0)))
-    objective.sensitivity in FORWARD || load_adjoints()
+    choose_sensitivity!(objective, length(x0))
     return objective
 end
 

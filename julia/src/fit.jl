@@ -56,7 +56,7 @@ function note!(fit, value, gradient_norm, stage, x)
     n = length(fit.history)
     PROGRESS[1], PROGRESS[2], PROGRESS[3], PROGRESS[4] = n, fit.total, value, stage.horizon
     if fit.is_auto && n % LOOK_AGAIN == 0
-        fit.objective.word = choose_algorithm(fit.objective, x)
+        look_again!(fit.objective, x)
     end
     return nothing
 end

@@ -38,6 +38,26 @@ end
 (generated::GeneratedProduct)(out, v, u, p, t) = (generated.program(out, t, u, p, v); nothing)
 
 """
+The same for a product of a cotangent v of `f(out, u, p, t)` with its derivatives, `(u_out, p_out, v, u, p, t)`: those by the state
+and by the parameters.
+"""
+mutable struct GeneratedPullback
+    const program::Program
+    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Vector64, Float64}}
+    GeneratedPullback(program) = new(program)
+end
+
+function (generated::GeneratedPullback)(u_out::Vector64, p_out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
+    if !isdefined(generated, :float)
+        function!, work = generated.program.function!, generated.program.work
+        generated.float = fieldtype(GeneratedPullback, :float)(
+            (u_out, p_out, v, u, p, t) -> (function!(u_out, p_out, t, u, p, v, work); nothing)
+        )
+    end
+    return generated.float(u_out, p_out, v, u, p, t)
+end
+
+"""
     Derivatives(entries, rows, columns, prototype, time, product)
 
 Generated derivatives of a right-hand side. `entries` writes the Jacobian's elements at `(rows, columns)`, sorted by

@@ -24,6 +24,12 @@ end
 
 "`slope = (dy/du)' v`, and `(dy/dp)' v` added to `p_slope` if that is there."
 function pull_back_observables!(slope, p_slope, observe::RightHandSide, v, u, p, t)
+    if observe.pullback !== nothing
+        found, p_found = pull(observe, v, u, p, t)
+        p_slope === nothing || (p_slope .+= p_found)
+        copyto!(slope, found)
+        return nothing
+    end
     observed_product!(slope, v, u, Val(chunk_size(length(u)))) do y, x
         observe(y, x, p, t)
     end

@@ -18,6 +18,8 @@ end"""
 const SAMPLE_PARAMETERS = "(y1, y2, x1, w) -> (y1[1] = 1.0; y1[2] = x1[1]; y2[1] = x1[2]; y2[2] = x1[3]; nothing)"
 const SAMPLE_ENTRIES = "(y, t, u, p, w) -> (y .= u; nothing)"
 const SAMPLE_PRODUCT = "(y, t, u, p, v, w) -> (y .= v; nothing)"
+const SAMPLE_PULLBACK = "(y1, y2, t, u, p, v, w) -> (y1 .= v; y2 .= 0.0; nothing)"
+const SAMPLE_RETURN = "(y, x, v1, v2, w) -> (y .= 0.0; nothing)"
 
 "A call as Python makes it."
 function call_sample(name, arguments...)
@@ -40,7 +42,7 @@ write_value(sample::Sample) = push!(REPLY, Cell(HELD_VALUE, sample.key, 0, 0))
 
 hold_sample(name, arguments...) = Sample(call_sample(name, arguments...).word)
 
-load_sample(text) = hold_sample("load_program", text, [1.0], Bool[], Int[], 2, 0, false)
+load_sample(text) = hold_sample("load_program", text, [1.0], Bool[], Int[], 2, 0)
 
 const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[], true)
 const SAMPLE_X = [1.0, 1.0, 2.0]
@@ -64,8 +66,10 @@ function run_sample_model(word, is_sparse)
 end
 
 function run_sample_fit(word, sensitivity)
+    model = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK))
+    parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN))
     objective = hold_sample(
-        "make_objective", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PARAMETERS), 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2),
+        "make_objective", model, parametrization, 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2),
         SAMPLE_X, word, sensitivity, SAMPLE_OPTIONS...
     )
     call_sample("chosen_words", objective)
@@ -95,6 +99,9 @@ end
         run_sample_model("Rodas5P", true)
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
+        end
+        for word in ("Tsit5", "Vern7", "Vern9")
+            run_sample_fit(word, "discrete")
         end
         run_sample_fit("auto", "auto")
     end

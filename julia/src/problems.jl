@@ -13,22 +13,23 @@ end
 """
 Any right-hand side `f(du, u, p, t)`: called directly for floats, by dynamic dispatch for other numbers.
 
-`is_branching`: a value depends on a comparison, so that a recorded tape would be valid at one point only.
+`pullback` is its generated product with cotangents, where there is one.
 """
 struct RightHandSide
     float::Float64Function
     generic::Any
-    is_branching::Bool
     derivatives::Union{Nothing, Derivatives}
+    pullback::Union{Nothing, GeneratedPullback}
     memory::IdDict{Any, Any}
 end
 
-RightHandSide(f, is_branching = true, derivatives = nothing) =
-    RightHandSide(Float64Function(f), f, is_branching, derivatives, IdDict{Any, Any}())
+RightHandSide(f, derivatives = nothing, pullback = nothing) =
+    RightHandSide(Float64Function(f), f, derivatives, pullback, IdDict{Any, Any}())
 
 function RightHandSide(program::Program, derivatives = nothing)
     function!, work = program.function!, program.work
-    return RightHandSide((du, u, p, t) -> (function!(du, t, u, p, work); nothing), program.is_branching, derivatives)
+    pullback = program.pullback === nothing ? nothing : GeneratedPullback(program.pullback)
+    return RightHandSide((du, u, p, t) -> (function!(du, t, u, p, work); nothing), derivatives, pullback)
 end
 
 RightHandSide(f::RightHandSide) = f
@@ -44,16 +45,8 @@ function dual_pair(memory, ::Type{D}, n, m = n) where {D}
     return get!(() -> (Vector{D}(undef, n), Vector{D}(undef, m)), memory, (D, n, m))::Tuple{Vector{D}, Vector{D}}
 end
 
-# ---- products of a cotangent with the derivatives by state and by parameters, which adjoints are made of
-
-const FEW_STATES = 64
-const FEW_PARAMETERS = 16
-
-"""
-A function whose call is not inferred beforehand. Types of recorded tapes must stay out of the package's image: Julia
-1.10 to 1.12 may crash when it loads one that holds such types (JuliaLang/julia#62047).
-"""
-hidden(f) = Base.inferencebarrier(f)
+# ---- products of a cotangent with the derivatives by state and by parameters, which adjoints are made of: generated, or by
+# dual numbers where nothing was generated
 
 "`out = (df/du)' v`."
 struct StateProduct
@@ -67,22 +60,31 @@ end
 
 function (product::StateProduct)(out, v, u, p, t)
     f = product.f
-    if length(u) > FEW_STATES && !f.is_branching
-        copyto!(out, Base.invokelatest(hidden(replay!), f, v, u, p, t)[1]::Vector64)
-    else
+    if f.pullback === nothing
         state_product!(out, f, v, u, p, t, Val(chunk_size(length(u))))
+    else
+        copyto!(out, pull(f, v, u, p, t)[1])
     end
     return nothing
 end
 
 function (product::ParameterProduct)(out, v, u, p, t)
     f = product.f
-    if length(p) > FEW_PARAMETERS && !f.is_branching
-        copyto!(out, Base.invokelatest(hidden(replay!), f, v, u, p, t)[2]::Vector64)
-    else
+    if f.pullback === nothing
         parameter_product!(out, f, v, u, p, t, Val(chunk_size(length(p))))
+    else
+        copyto!(out, pull(f, v, u, p, t)[2])
     end
     return nothing
+end
+
+"Both products, from vectors of any kind: valid until the next call."
+function pull(f, v, u, p, t)
+    make() = ntuple(k -> Vector64(undef, (length(u), length(p), length(v), length(u), length(p))[k]), 5)
+    u_out, p_out, kept... = get!(make, f.memory, (:pull, length(v)))::NTuple{5, Vector64}
+    foreach(copyto!, kept, (v, u, p))
+    f.pullback(u_out, p_out, kept..., Float64(t))
+    return u_out, p_out
 end
 
 function state_product!(out, f, v, u::AbstractVector{V}, p, t, ::Val{N}) where {V, N}
@@ -114,13 +116,6 @@ function contract!(out, v, dx::Vector{<:Dual{T, V, N}}, first) where {T, V, N}
     end
     return out
 end
-
-"""
-    replay!(f, v, u, p, t)
-
-Both products from a tape recorded once: cotangents of the state and of the parameters. (`ext/PySciMLAdjointsExt.jl`)
-"""
-function replay! end
 
 # ---- problems
 

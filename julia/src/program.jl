@@ -27,25 +27,30 @@ element_type(::T) where {T <: Real} = T
 element_type(::AbstractArray{T}) where {T} = T
 stored_type(::Type{T}) where {T} = T
 
-"A compiled Program: `function!(outputs..., inputs..., work)`."
+"""
+A compiled Program: `function!(outputs..., inputs..., work)`. Its `pullback` gives cotangents of inputs from inputs and the cotangents
+of outputs, where there is one.
+"""
 struct Program
     function!::Any
     work::Work
-    is_branching::Bool
+    pullback::Union{Nothing, Program}
 end
+
+Program(function!, work) = Program(function!, work, nothing)
 
 (program::Program)(arguments...) = (program.function!(arguments..., program.work); nothing)
 
 const FUNCTIONS = Dict{String, Any}()
 
 """
-    compile_program(text, constants, flags, indices, n_numbers, n_flags, is_branching)
+    compile_program(text, constants, flags, indices, n_numbers, n_flags)
 
 A Program from its printed text. Equal texts compile once a process; working memory is the caller's own.
 """
-function compile_program(text, constants, constant_flags, indices, n_numbers, n_flags, is_branching)
+function compile_program(text, constants, constant_flags, indices, n_numbers, n_flags)
     function! = get!(FUNCTIONS, text) do
         RuntimeGeneratedFunction(@__MODULE__, @__MODULE__, Meta.parse(text))
     end
-    return Program(function!, Work(constants, constant_flags, indices, n_numbers, n_flags), is_branching)
+    return Program(function!, Work(constants, constant_flags, indices, n_numbers, n_flags))
 end

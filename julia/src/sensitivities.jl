@@ -20,7 +20,7 @@ mutable struct Objective
     sensitivity::String
     rows::Int
     factor::Float64
-    pullback::Any
+    const picks_sensitivity::Bool
     const n_states::Int
     const observe::Union{Nothing, RightHandSide}
 end
@@ -97,12 +97,14 @@ end
 "Value and gradient; NaN everywhere if the solve fails."
 function objective_gradient(o::Objective, x::Vector{Float64})
     gradient = similar(x)
-    value = if o.sensitivity == "forward"
+    value = if o.sensitivity == "discrete"
+        reverse_gradient!(discrete_slopes, gradient, o, x)
+    elseif o.sensitivity == "forward"
         forward_gradient!(gradient, o, x)
     elseif o.sensitivity == "forward_over_solver"
         dual_gradient!(gradient, o, x)
     else
-        adjoint_gradient!(gradient, o, x)
+        reverse_gradient!(adjoint_slopes, gradient, o, x)
     end
     isfinite(value) && all(isfinite, gradient) || (value = NaN; fill!(gradient, NaN))
     return value, gradient
@@ -186,44 +188,13 @@ function forward_gradient!(gradient, o, x)
     return each_chunk(chunk!, gradient, x)
 end
 
-# ---- adjoint: SciMLSensitivity, then the pullback of the parametrization
+# ---- reverse: slopes by the initial value and the parameters, then the pullback of the parametrization
 
-const FORWARD = ("forward", "forward_over_solver")
-
-"""
-    solve_adjoint(word, algorithm, solution, times, slope!, stepping)
-
-The slopes by the initial value and the parameters. (`ext/PySciMLAdjointsExt.jl`)
-"""
-function solve_adjoint end
-
-"""
-    replay_pullback!(gradient, objective, x, u_slope, p_slope)
-
-`pull_back!` by a recorded tape. (`ext/PySciMLAdjointsExt.jl`)
-"""
-function replay_pullback! end
-
-"Load what the adjoint equation needs, with its extension of this package."
-function load_adjoints()
-    for package in (:ReverseDiff, :SciMLSensitivity)
-        get!(() -> Base.require(@__MODULE__, package), LOADED, package)
-    end
-end
-
-"""
-What solves the adjoint equation: the model's own method, with two exceptions. `"gauss"`: Tsit5 in place of Verner's methods,
-whose steps its callback spoils (gradients off by 1e-3 with SciMLSensitivity 7.106). Stiff methods: Rodas5P.
-"""
-function backward_word(o)
-    o.sensitivity == "gauss" && startswith(o.word, "Vern") && return "Tsit5"
-    return is_stiff(method_of(o.word)) ? "Rodas5P" : o.word
-end
-
-function adjoint_gradient!(gradient, o, x)
+"`find_slopes(o, u0, p)` gives the value and the two slopes, or nothing if a solve fails."
+function reverse_gradient!(find_slopes, gradient, o, x)
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
-    slopes = last_time(o) == o.t0 ? start_slopes(o, u0, p) : adjoint_slopes(o, u0, p)
+    slopes = last_time(o) == o.t0 ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
     slopes === nothing && return NaN
     value, u_slope, p_slope = slopes
     pull_back!(gradient, o, x, u_slope, p_slope)
@@ -234,6 +205,41 @@ end
 function start_slopes(o, u0, p)
     p_slope = zero(p)
     return misfit(o, u0, p, 1), misfit_slopes!(zero(u0), p_slope, o, u0, p, 1), p_slope
+end
+
+"The gradient of x from the slopes of u0 and p: generated, or by dual numbers."
+function pull_back!(gradient, o, x, u_slope, p_slope)
+    pullback = o.parametrization.pullback
+    pullback === nothing || return pullback(gradient, x, u_slope, p_slope)
+    function chunk!(gradient, first, ::Val{N}) where {N}
+        u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
+        return store!(gradient, sum(u0 .* u_slope) + sum(p .* p_slope), first)
+    end
+    each_chunk(chunk!, gradient, x)
+    return nothing
+end
+
+# ---- adjoint: SciMLSensitivity
+
+const OWN = ("discrete", "forward", "forward_over_solver")
+
+"""
+    solve_adjoint(word, algorithm, solution, times, slope!, stepping)
+
+The slopes by the initial value and the parameters. (`ext/PySciMLAdjointsExt.jl`)
+"""
+function solve_adjoint end
+
+"Load what the adjoint equation needs, with its extension of this package."
+load_adjoints() = get!(() -> Base.require(@__MODULE__, :SciMLSensitivity), LOADED, :SciMLSensitivity)
+
+"""
+What solves the adjoint equation: the model's own method, with two exceptions. `"gauss"`: Tsit5 in place of Verner's methods,
+whose steps its callback spoils (gradients off by 1e-3 with SciMLSensitivity 7.106). Stiff methods: Rodas5P.
+"""
+function backward_word(o)
+    o.sensitivity == "gauss" && startswith(o.word, "Vern") && return "Tsit5"
+    return is_stiff(method_of(o.word)) ? "Rodas5P" : o.word
 end
 
 "The sum of all misfits and its slopes by the initial value and the parameters, or nothing if a solve fails."
@@ -276,22 +282,6 @@ function add_measured_slopes!(p_slope, o, solution, p)
     return p_slope
 end
 
-const FEW = 64
-
-"The gradient of x from the slopes of u0 and p: by dual numbers for few elements, by a recorded tape for many."
-function pull_back!(gradient, o, x, u_slope, p_slope)
-    if length(x) <= FEW || o.parametrization.is_branching
-        function chunk!(gradient, first, ::Val{N}) where {N}
-            u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
-            return store!(gradient, sum(u0 .* u_slope) + sum(p .* p_slope), first)
-        end
-        each_chunk(chunk!, gradient, x)
-    else
-        Base.invokelatest(hidden(replay_pullback!), gradient, o, x, u_slope, p_slope)
-    end
-    return nothing
-end
-
 # ---- what "auto" means
 
 "Does the automatic pair switch to its stiff member on the way?"
@@ -309,8 +299,24 @@ choose_algorithm(o, x) = is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? 
 const MOST_TANGENTS = 40
 const MOST_STIFF = 100
 
-"Tangents for few elements of x; for many, the adjoint equation."
+"The steps reversed, where they can be; tangents for few elements of x; for many, the adjoint equation."
 function choose_sensitivity(o, n_x)
+    is_reversed(method_of(o.word)) && o.f.pullback !== nothing && return "discrete"
     few = is_stiff(method_of(o.word)) ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
     return few ? "forward" : "gauss"
+end
+
+"Pick the sensitivity if that was left to us, and load what it needs."
+function choose_sensitivity!(o, n_x)
+    o.picks_sensitivity && (o.sensitivity = choose_sensitivity(o, n_x))
+    o.sensitivity in OWN || load_adjoints()
+    return nothing
+end
+
+"Pick the method anew, if the sensitivity can go with it."
+function look_again!(o, x)
+    word = choose_algorithm(o, x)
+    o.sensitivity == "discrete" && !o.picks_sensitivity && !is_reversed(word) && return nothing
+    o.word = word
+    return choose_sensitivity!(o, length(x))
 end

@@ -22,7 +22,7 @@ from .windows import Window
 COTANGENT = "c_"  # before the names of inputs and outputs
 
 
-def vjp(program: Program, wrt: Iterable[str]) -> Program:
+def vjp(program: Program, wrt: Iterable[str], zeros_win: bool = False) -> Program:
     """The Program of a vector-Jacobian product: cotangents of inputs from cotangents of the outputs.
 
     Parameters
@@ -30,6 +30,8 @@ def vjp(program: Program, wrt: Iterable[str]) -> Program:
     program : Program
     wrt : iterable of str
         Names of the inputs whose cotangents are wanted, in any order.
+    zeros_win : bool, default False
+        Elements whose cotangent is 0 add nothing, even where their values or slopes are NaN.
 
     Returns
     -------
@@ -54,6 +56,8 @@ def vjp(program: Program, wrt: Iterable[str]) -> Program:
     walk = CotangentWalk(tangents, len(program.inputs), builder)
     for output, seed in zip(tangents.outputs, seeds, strict=True):
         walk.send(output.node, seed)
+        if zeros_win:
+            walk.wild.add(output.node)
     found = dict(zip((item.name for item in tangents.inputs[len(program.inputs) :]), walk.pull(), strict=True))
     order = {item.name: found["d_" + item.name] for item in program.inputs if item.name in wrt}
     return simplify_program(builder.build((COTANGENT + name, order[name]) for name in wrt))

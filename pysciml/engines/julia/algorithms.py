@@ -7,6 +7,7 @@ from .options import OPTION_NAMES
 from .options import options_of as options_of
 
 SENSITIVITIES: dict[str, str] = {
+    "discrete": "the solver's own steps reversed, by generated products with cotangents",
     "interpolating": "the adjoint equation solved backwards over the stored solution's interpolant",
     "gauss": "the same, with Gauss quadrature for the parameters' part",
     "quadrature": "the same, with adaptive quadrature for the parameters' part",

@@ -8,7 +8,11 @@ from ...errors import ProblemError, UnsupportedByEngine
 from ...requests import ObjectiveRequest, SolveRequest
 from .catalogue import METHODS, Method
 
-_FORWARD = "forward"
+_FORWARD, _DISCRETE = "forward", "discrete"
+REVERSED = frozenset(  # explicit Runge-Kutta methods whose coefficients depend on nothing; as in julia/src/discrete.jl
+    "Tsit5 Vern6 Vern7 Vern8 Vern9 BS3 BS5 DP5 RK4 OwrenZen3 OwrenZen4 OwrenZen5 Euler Heun Ralston Midpoint "
+    "DP8 TsitPap8 TanYam7".split()
+)
 RESTARTED = {  # packages and words that were found right after jumps (the KenCarp family errs by 1000 tolerances there)
     *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
     *("ImplicitEuler", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "FBDF", "QNDF", "QBDF"),
@@ -101,17 +105,34 @@ def uses_time(program) -> bool:
 
 
 def choose_sensitivity(request: ObjectiveRequest) -> str:
-    """The sensitivity of an objective: forward tangents are what every method can do."""
-    method = METHODS.get(request.solve.algorithm)
-    if method is None or (method.is_continuous and method.package != "Sundials"):
-        return request.sensitivity
-    if request.sensitivity == "auto":
-        return _FORWARD
-    if request.sensitivity == _FORWARD or (
-        request.sensitivity == "forward_over_solver" and method.package != "Sundials"
-    ):
-        return request.sensitivity
+    """The sensitivity of an objective: steps reversed where they can be; tangents are what every method can do."""
+    method, asked = METHODS.get(request.solve.algorithm), request.sensitivity
+    if method is None:
+        return asked
+    if asked == "auto" and method.word in REVERSED:
+        return _DISCRETE
+    if asked == _DISCRETE:
+        check_reversed(method.word)
+    elif not method.is_continuous or method.package == "Sundials":
+        _check_between(method, asked)
+        return _FORWARD if asked == "auto" else asked
+    return asked
+
+
+def check_reversed(word: str) -> None:
+    """UnsupportedByEngine for a method whose steps aren't reversed."""
+    if word not in REVERSED:
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "
+            f"steps of {', '.join(sorted(REVERSED))}; sensitivity='auto' finds another way"
+        )
+
+
+def _check_between(method, asked):
+    """UnsupportedByEngine for what needs the solution between steps, of a method that is less accurate there."""
+    if asked in ("auto", _FORWARD) or (asked == "forward_over_solver" and method.package != "Sundials"):
+        return
     raise UnsupportedByEngine(
-        f"engine 'julia' does not support the sensitivity {request.sensitivity!r} with the algorithm {method.word!r}; "
+        f"engine 'julia' does not support the sensitivity {asked!r} with the algorithm {method.word!r}; "
         "'forward' works with each"
     )

@@ -9,6 +9,7 @@ from ...ir.derivatives import jvp
 from ...ir.expand import expand_networks
 from ...ir.jacobian import compressed_jacobian, time_gradient, unrolled_jacobian
 from ...ir.program import Program
+from ...ir.reverse import vjp
 from ...ir.simplify import simplify_program
 from ...ir.sparsity import find_pattern
 from ...ir.unroll import count_operations
@@ -48,6 +49,13 @@ def derive(program: Program, color: Coloring) -> Derivatives:
     """The derivatives of a right-hand side, by the rule that the constants above state."""
     expanded = simplify_program(expand_networks(program))
     return Derivatives(*_derive_jacobian(expanded, color), time_gradient(expanded), jvp(expanded, ["u"]))
+
+
+def derive_pullback(program: Program) -> Program:
+    """Cotangents of a Program's inputs, its input ``t`` apart, from those of its outputs: of these, 0 always wins."""
+    return vjp(
+        program, [item.name for item in program.inputs if item.name != "t"], zeros_win=program.outputs[0].name != "du"
+    )
 
 
 def _derive_jacobian(program, color):

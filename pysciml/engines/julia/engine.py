@@ -13,8 +13,16 @@ from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, Firings, RawDense, RawFit, RawSolution, Report, Status, is_success
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
-from .checks import check_algorithm, check_dense, choose_sensitivity, for_mass_matrix, is_adaptive, stop_times
-from .derivatives import derive
+from .checks import (
+    check_algorithm,
+    check_dense,
+    check_reversed,
+    choose_sensitivity,
+    for_mass_matrix,
+    is_adaptive,
+    stop_times,
+)
+from .derivatives import derive, derive_pullback
 from .options import write_spec
 from .printer import print_parts
 from .route import find_route, install
@@ -38,7 +46,8 @@ class JuliaEngine(AbstractEngine):
         self._bridge = bridge
         self._programs: dict[str, Handle] = {}
         self._algorithms: set[str] = set()
-        self._models: dict[str, Handle] = {}
+        self._reversed: dict[str, Handle] = {}
+        self._models: dict[tuple[str, bool], Handle] = {}
 
     def solve(self, request: SolveRequest) -> RawSolution:
         asked = request.algorithm
@@ -99,8 +108,8 @@ class JuliaEngine(AbstractEngine):
         solve = request.solve
         handle = self._bridge.call(
             "make_objective",
-            self._load_model(solve.program, solve.algorithm),
-            self._load(request.parametrization),
+            self._load_model(solve.program, solve.algorithm, is_reversed=True),
+            self._load_reversed(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),
             _floats(solve.saveat),
@@ -110,7 +119,7 @@ class JuliaEngine(AbstractEngine):
             self._load_algorithm(solve),
             choose_sensitivity(request),
             *_options(solve),
-            *([] if request.observe is None else [self._load(request.observe), int(solve.u0.size)]),
+            *([] if request.observe is None else [self._load_reversed(request.observe), int(solve.u0.size)]),
         )
         return JuliaObjective(self._bridge, handle, request)
 
@@ -215,19 +224,27 @@ class JuliaEngine(AbstractEngine):
                 printed.indices,
                 printed.n_numbers,
                 printed.n_flags,
-                printed.is_branching,
             )
         return self._programs[program.hash]
 
-    def _load_model(self, program: Program, algorithm: str) -> Handle:
+    def _load_reversed(self, program: Program) -> Handle:
+        """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
+        if program.hash not in self._reversed:
+            pullback = self._load(derive_pullback(program))
+            self._reversed[program.hash] = self._bridge.call("load_pullback", self._load(program), pullback)
+        return self._reversed[program.hash]
+
+    def _load_model(self, program: Program, algorithm: str, is_reversed: bool = False) -> Handle:
         """The compiled right-hand side, with its derivatives if the method may ask for them."""
+        load = self._load_reversed if is_reversed else self._load
         if algorithm in METHODS and not METHODS[algorithm].is_stiff:
-            return self._load(program)
-        if program.hash not in self._models:
+            return load(program)
+        key = program.hash, is_reversed
+        if key not in self._models:
             found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
-            self._models[program.hash] = self._bridge.call(
+            self._models[key] = self._bridge.call(
                 "load_model",
-                self._load(program),
+                load(program),
                 None if found.entries is None else self._load(found.entries),
                 found.rows,
                 found.columns,
@@ -236,7 +253,7 @@ class JuliaEngine(AbstractEngine):
                 self._load(found.time),
                 self._load(found.product),
             )
-        return self._models[program.hash]
+        return self._models[key]
 
 
 class JuliaObjective(AbstractObjective):
@@ -245,6 +262,8 @@ class JuliaObjective(AbstractObjective):
     def __init__(self, bridge: Bridge, handle: Handle, request: ObjectiveRequest):
         self._bridge, self.handle = bridge, handle
         self.algorithm, self.sensitivity = bridge.call("chosen_words", handle)
+        if self.sensitivity == "discrete":
+            check_reversed(self.algorithm)
         asked = request.solve.algorithm
         self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
 

@@ -14,7 +14,7 @@ from ...ir.ops import BOOL
 from ...ir.program import Program
 from ...ir.simplify import simplify_program
 from .printer_loops import LoopWriter
-from .printer_ops import BRANCHING, ELEMENTWISE, REDUCTIONS, index, literal, loop_names, shift
+from .printer_ops import ELEMENTWISE, REDUCTIONS, index, literal, loop_names, shift
 from .printer_plan import align, c_strides, collapse
 
 LARGE = 20_000  # multiplications from which a product of matrices is BLAS's
@@ -27,7 +27,7 @@ class PrintedProgram:
     """Julia text, and what its argument ``w`` must hold.
 
     ``constants``, ``flags`` and ``indices`` are all constant arrays of a kind one after the other; ``n_numbers`` and
-    ``n_flags`` are lengths of working memory. ``is_branching``: a value depends on a comparison.
+    ``n_flags`` are lengths of working memory.
     """
 
     text: str
@@ -36,7 +36,6 @@ class PrintedProgram:
     indices: np.ndarray
     n_numbers: int
     n_flags: int
-    is_branching: bool
 
 
 def print_program(program: Program) -> str:
@@ -61,7 +60,6 @@ def print_parts(program: Program) -> PrintedProgram:
         np.array(writer.indices, dtype=np.int64),
         writer.numbers.length,
         writer.booleans.length,
-        any(writer.nodes[i].op in BRANCHING for i in writer.plan.live),
     )
 
 

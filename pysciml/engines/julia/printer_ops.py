@@ -73,12 +73,6 @@ REDUCTIONS: dict[str, tuple[str, str]] = {
     "min": ("convert(T, Inf)", "{s} = np_minimum({s}, {x})"),
 }
 
-# A value that depends on the sign of a comparison: a recorded tape of it would be wrong for other values.
-BRANCHING = frozenset(
-    "less less_equal greater greater_equal equal not_equal isnan isfinite logical_not logical_and logical_or "
-    "where interp".split()
-)
-
 
 def literal(value) -> str:
     """A number as Julia text that reads back to the same bits (NaN to some NaN)."""
