@@ -283,10 +283,11 @@ end
     solution = PySciML.solve_problem(problem, word, o.options; dense = true, everystep = true)
     tableau = PySciML.tableau_of(word)
     total, state = replay(o, tableau, solution.t, x)
-    @test state ≈ solution.u[end] rtol = 1.0e-12
-    @test value ≈ total rtol = 1.0e-12
+    rounding = 1000 * eps() * maximum(abs, tableau.a; init = 1.0) # Vern6 has coefficients of 4000
+    @test state ≈ solution.u[end] rtol = rounding
+    @test value ≈ total rtol = rounding
     @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-9
-    @test gradient ≈ ForwardDiff.gradient(x -> replay(o, tableau, solution.t, x)[1], x) rtol = 1.0e-10
+    @test gradient ≈ ForwardDiff.gradient(x -> replay(o, tableau, solution.t, x)[1], x) rtol = 10 * rounding
 end
 
 @testset "words of auto" begin
