@@ -109,15 +109,36 @@ def _stack(writer, args, attrs):
 
 
 def _concatenate(writer, args, attrs):
-    """One part is itself, parts that are joined along the same axis are joined at once, single elements stacked."""
+    """One part is itself, parts joined along the same axis are joined at once, neighbouring slices are one slice,
+    single elements stacked.
+    """
     if len(args) == 1:
         return args[0]
+    joined = _join_slices(writer, args, *attrs)
+    if len(joined) < len(args):
+        return writer.emit("concatenate", joined, attrs)
     parts = [writer.node(i).args if _is_joined(writer.node(i), attrs) else (i,) for i in args]
     if any(len(part) > 1 for part in parts):
         return writer.emit("concatenate", tuple(i for part in parts for i in part), attrs)
     if all(writer.shape(i) == (1,) for i in args):
         return writer.emit("stack", tuple(writer.emit("reshape", (i,), ((),)) for i in args))
     return None
+
+
+def _join_slices(writer, args, axis):
+    """The parts, slices of one array that follow each other along the axis in steps of 1 taken together."""
+    found = [args[0]]
+    for i in args[1:]:
+        before, node = writer.node(found[-1]), writer.node(i)
+        if before.op == node.op == "slice" and before.args == node.args:
+            (starts, lengths, steps), (next_starts, next_lengths, next_steps) = before.attrs, node.attrs
+            follows = tuple(s + n * (k == axis) for k, (s, n) in enumerate(zip(starts, lengths, strict=True)))
+            if follows == next_starts and steps == next_steps and steps[axis] == 1:
+                total = tuple(n + next_lengths[axis] * (k == axis) for k, n in enumerate(lengths))
+                found[-1] = writer.emit("slice", node.args, (starts, total, steps))
+                continue
+        found.append(i)
+    return tuple(found)
 
 
 def _is_joined(node, attrs):
