@@ -12,7 +12,7 @@ using DiffEqBase: BrownFullBasicInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, lu, mul!, norm
+using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
 using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers
@@ -42,6 +42,8 @@ include("retcodes.jl")
 include("events.jl")
 include("solve.jl")
 include("sensitivities.jl")
+include("explicit.jl")
+include("rosenbrock.jl")
 include("discrete.jl")
 include("fit.jl")
 include("bridge.jl")

@@ -12,16 +12,17 @@ end
 load_pullback(program, pullback) = Program(program.function!, program.work, pullback)
 
 """
-    load_model(program, entries, rows, columns, n, is_sparse, time, product)
+    load_model(program, entries, rows, columns, n, is_sparse, time, product, second)
 
 A right-hand side with its derivatives: the Program of its Jacobian's entries (nothing: there is none) at rows and columns
-counted from 0, of its slope in time, and of its product with a tangent.
+counted from 0, of its slope in time, of its product with a tangent, and of second derivatives where gradients are wanted.
 """
-function load_model(program, entries, rows, columns, n, is_sparse, time, product)
+function load_model(program, entries, rows, columns, n, is_sparse, time, product, second = nothing)
     rows, columns = collect(Int, rows) .+ 1, collect(Int, columns) .+ 1
     prototype = Bool(is_sparse) ? sparse(rows, columns, ones(length(rows)), n, n) : nothing
     entries = entries === nothing ? nothing : Generated(entries)
-    derivatives = Derivatives(entries, rows, columns, prototype, Generated(time), GeneratedProduct(product))
+    second = second === nothing ? nothing : GeneratedSecond(second)
+    derivatives = Derivatives(entries, rows, columns, prototype, Generated(time), GeneratedProduct(product), second)
     return RightHandSide(program, derivatives)
 end
 

@@ -58,7 +58,26 @@ function (generated::GeneratedPullback)(u_out::Vector64, p_out::Vector64, v::Vec
 end
 
 """
-    Derivatives(entries, rows, columns, prototype, time, product)
+The same for the slopes of `v' (J k + dT s)`, J and dT being derivatives by state and by time: `(u_out, p_out, v, k, s, u, p, t)`.
+"""
+mutable struct GeneratedSecond
+    const program::Program
+    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Float64, Vector64, Vector64, Float64}}
+    GeneratedSecond(program) = new(program)
+end
+
+function (generated::GeneratedSecond)(u_out::Vector64, p_out::Vector64, v::Vector64, k::Vector64, s, u::Vector64, p::Vector64, t)
+    if !isdefined(generated, :float)
+        function!, work = generated.program.function!, generated.program.work
+        generated.float = fieldtype(GeneratedSecond, :float)(
+            (u_out, p_out, v, k, s, u, p, t) -> (function!(u_out, p_out, t, u, p, s, k, v, work); nothing)
+        )
+    end
+    return generated.float(u_out, p_out, v, k, s, u, p, t)
+end
+
+"""
+    Derivatives(entries, rows, columns, prototype, time, product, second)
 
 Generated derivatives of a right-hand side. `entries` writes the Jacobian's elements at `(rows, columns)`, sorted by
 column, then by row (nothing: there is no Jacobian to be had at a price); `prototype` is its sparse pattern, or nothing
@@ -72,9 +91,9 @@ struct Derivatives
     prototype::Union{Nothing, SparseMatrixCSC{Float64, Int}}
     time::Generated
     product::GeneratedProduct
+    second::Union{Nothing, GeneratedSecond}
 end
 
-
-function Derivatives(entries, rows, columns, prototype, time, product)
-    return Derivatives(entries, rows, columns, Vector64(undef, length(rows)), prototype, time, product)
+function Derivatives(entries, rows, columns, prototype, time, product, second)
+    return Derivatives(entries, rows, columns, Vector64(undef, length(rows)), prototype, time, product, second)
 end

@@ -19,6 +19,7 @@ const SAMPLE_PARAMETERS = "(y1, y2, x1, w) -> (y1[1] = 1.0; y1[2] = x1[1]; y2[1]
 const SAMPLE_ENTRIES = "(y, t, u, p, w) -> (y .= u; nothing)"
 const SAMPLE_PRODUCT = "(y, t, u, p, v, w) -> (y .= v; nothing)"
 const SAMPLE_PULLBACK = "(y1, y2, t, u, p, v, w) -> (y1 .= v; y2 .= 0.0; nothing)"
+const SAMPLE_SECOND = "(y1, y2, t, u, p, s, k, v, w) -> (y1 .= v; y2 .= 0.0; nothing)"
 const SAMPLE_RETURN = "(y, x, v1, v2, w) -> (y .= 0.0; nothing)"
 
 "A call as Python makes it."
@@ -65,8 +66,10 @@ function run_sample_model(word, is_sparse)
     return nothing
 end
 
-function run_sample_fit(word, sensitivity)
-    model = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK))
+function run_sample_fit(word, sensitivity, is_sparse = false)
+    f = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK))
+    entries, product, second = load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT), load_sample(SAMPLE_SECOND)
+    model = hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, is_sparse, entries, product, second)
     parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN))
     objective = hold_sample(
         "make_objective", model, parametrization, 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2),
@@ -100,9 +103,10 @@ end
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
         end
-        for word in ("Tsit5", "Vern7", "Vern9")
+        for word in ("Tsit5", "Vern7", "Vern9", "Rodas5P")
             run_sample_fit(word, "discrete")
         end
+        run_sample_fit("Rodas5P", "discrete", true)
         run_sample_fit("auto", "auto")
     end
     forget_samples()

@@ -301,22 +301,22 @@ const MOST_STIFF = 100
 
 "The steps reversed, where they can be; tangents for few elements of x; for many, the adjoint equation."
 function choose_sensitivity(o, n_x)
-    is_reversed(method_of(o.word)) && o.f.pullback !== nothing && return "discrete"
+    is_reversed(o) && return "discrete"
     few = is_stiff(method_of(o.word)) ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
     return few ? "forward" : "gauss"
 end
 
-"Pick the sensitivity if that was left to us, and load what it needs."
+"Pick the sensitivity if that was left to us, and load what it needs; \"\" if it can't go with the method."
 function choose_sensitivity!(o, n_x)
     o.picks_sensitivity && (o.sensitivity = choose_sensitivity(o, n_x))
-    o.sensitivity in OWN || load_adjoints()
+    o.sensitivity == "discrete" && !is_reversed(o) && (o.sensitivity = "")
+    o.sensitivity in (OWN..., "") || load_adjoints()
     return nothing
 end
 
 "Pick the method anew, if the sensitivity can go with it."
 function look_again!(o, x)
-    word = choose_algorithm(o, x)
-    o.sensitivity == "discrete" && !o.picks_sensitivity && !is_reversed(word) && return nothing
-    o.word = word
+    word, o.word = o.word, choose_algorithm(o, x)
+    o.sensitivity == "discrete" && !o.picks_sensitivity && !is_reversed(o) && (o.word = word)
     return choose_sensitivity!(o, length(x))
 end

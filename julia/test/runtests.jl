@@ -257,8 +257,8 @@ function replay(o, tableau, t, x::Vector{T}) where {T}
             k[i] = f(u + h * sum(tableau.a[j, i] * k[j] for j in eachindex(k)), t[s - 1] + tableau.c[i] * h)
         end
         for row in findall(time -> t[s - 1] < time < t[s], o.times)
-            PySciML.interpolation_weights!(w, tableau, (o.times[row] - t[s - 1]) / h)
-            total += PySciML.misfit(o, u + h * sum(w .* k), p, row)
+            PySciML.interpolation_weights!(w, tableau, (o.times[row] - t[s - 1]) / h, h)
+            total += PySciML.misfit(o, u + sum(w .* k), p, row)
         end
         u += h * sum(tableau.b .* k)
         row = findfirst(==(t[s]), o.times)
@@ -267,7 +267,7 @@ function replay(o, tableau, t, x::Vector{T}) where {T}
     return total, u
 end
 
-@testset "the gradient of the steps that $word took, data at $times" for word in PySciML.REVERSED,
+@testset "the gradient of the steps that $word took, data at $times" for word in PySciML.EXPLICIT,
         times in ([0.0, 0.5, 0.51, 1.0, 2.0], [0.7, 1.9])
 
     values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
@@ -288,6 +288,65 @@ end
     @test value ≈ total rtol = rounding
     @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-9
     @test gradient ≈ ForwardDiff.gradient(x -> replay(o, tableau, solution.t, x)[1], x) rtol = 10 * rounding
+end
+
+const FORCED = replace(LOTKA_VOLTERRA, "p[1] * u[1]" => "p[1] * u[1] * cos(t)")
+const FORCED_COTANGENTS = replace(COTANGENTS, "(p[1] -" => "(p[1] * cos(t) -", "v[1] * u[1]\n" => "v[1] * u[1] * cos(t)\n")
+const FORCED_SECOND = """
+function (y1, y2, t, u, p, s, k, v, w)
+    y1[1] = v[2] * p[3] * k[2] - v[1] * (p[2] * k[2] + p[1] * sin(t) * s)
+    y1[2] = (v[2] * p[3] - v[1] * p[2]) * k[1]
+    y2[1] = v[1] * (cos(t) * k[1] - u[1] * sin(t) * s)
+    y2[2] = -v[1] * (u[2] * k[1] + u[1] * k[2])
+    y2[3] = v[2] * (u[2] * k[1] + u[1] * k[2])
+    y2[4] = -v[2] * k[2]
+    return nothing
+end
+"""
+const FORCED_TIME = "(y, t, u, p, w) -> (y[1] = -p[1] * u[1] * sin(t); y[2] = 0.0; nothing)"
+
+function replay_rosenbrock(o, tableau, t, x::Vector{T}) where {T}
+    u, p = x[1:2], x[3:end]
+    f(u, s) = (du = Vector{promote_type(eltype(u), typeof(s), T)}(undef, 2); o.f(du, u, p, s); du)
+    total = o.times[1] == t[1] ? PySciML.misfit(o, u, p, 1) : zero(T)
+    for step in 2:length(t)
+        h, s, k, w = t[step] - t[step - 1], t[step - 1], [zeros(T, 2) for _ in tableau.b], zero(tableau.b)
+        J, slope = ForwardDiff.jacobian(u -> f(u, s), u), ForwardDiff.derivative(s -> f(u, s), s)
+        for i in eachindex(k)
+            U = u + sum(tableau.A[i, j] * k[j] for j in eachindex(k))
+            right = f(U, s + tableau.c[i] * h) + h * tableau.d[i] * slope + sum(tableau.C[i, j] * k[j] for j in eachindex(k)) / h
+            k[i] = ([1 0; 0 1] / (tableau.gamma * h) - J) \ right
+        end
+        for row in findall(time -> s < time < t[step], o.times)
+            PySciML.interpolation_weights!(w, tableau, (o.times[row] - s) / h, h)
+            total += PySciML.misfit(o, u + sum(w .* k), p, row)
+        end
+        u += sum(tableau.b .* k)
+        row = findfirst(==(t[step]), o.times)
+        row === nothing || (total += PySciML.misfit(o, u, p, row))
+    end
+    return total, u
+end
+
+@testset "the gradient of the implicit steps that $word took" for word in PySciML.ROSENBROCK
+    times, x = [0.0, 0.5, 0.51, 1.0, 2.0], [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
+    values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
+    program = PySciML.load_pullback(load(FORCED), load(FORCED_COTANGENTS))
+    model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
+    o = PySciML.make_objective(
+        model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "auto",
+        1.0e-5, 1.0e-7, 0.0, 0.0, 100_000, Float64[]
+    )
+    @test PySciML.chosen_words(o) == (word, "discrete")
+    value, gradient = PySciML.value_and_gradient(o, x)
+    problem = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, times[end]))
+    solution = PySciML.solve_problem(problem, word, o.options; dense = true, everystep = true)
+    tableau = PySciML.tableau_of(word)
+    total, state = replay_rosenbrock(o, tableau, solution.t, x)
+    @test state ≈ solution.u[end] rtol = 1.0e-11
+    @test value ≈ total rtol = 1.0e-11
+    @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-11
+    @test gradient ≈ ForwardDiff.gradient(x -> replay_rosenbrock(o, tableau, solution.t, x)[1], x) rtol = 1.0e-9
 end
 
 @testset "words of auto" begin

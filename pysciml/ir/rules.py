@@ -109,9 +109,7 @@ def _stack(writer, args, attrs):
 
 
 def _concatenate(writer, args, attrs):
-    """One part is itself, parts joined along the same axis are joined at once, neighbouring slices are one slice,
-    single elements stacked.
-    """
+    """One part is itself, parts joined along one axis are joined at once, neighbouring slices one, elements stacked."""
     if len(args) == 1:
         return args[0]
     joined = _join_slices(writer, args, *attrs)

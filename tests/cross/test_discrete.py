@@ -14,7 +14,7 @@ from support.problems import CASES
 
 import pysciml as ps
 from pysciml.engines.choose import load_engine
-from pysciml.engines.julia.checks import REVERSED
+from pysciml.engines.julia.checks import EXPLICIT, ROSENBROCK
 from pysciml.errors import UnsupportedByEngine
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-12}
@@ -63,7 +63,8 @@ def test_it_is_what_auto_means(julia):
     data = ps.solve(problem, saveat=np.arange(1900.0, 1911), engine="julia")
     for word in ("auto", "Tsit5", "Vern9", "DP5"):
         assert ps.objective(problem, data, engine="julia", algorithm=word).sensitivity == "discrete"
-    assert ps.objective(problem, data, engine="julia", algorithm="Rodas5P").sensitivity != "discrete"
+    assert ps.objective(problem, data, engine="julia", algorithm="Rodas5P").sensitivity == "discrete"
+    assert ps.objective(problem, data, engine="julia", algorithm="Rosenbrock23").sensitivity != "discrete"
 
 
 @pytest.mark.parametrize("algorithm", ["Tsit5", "Vern7", "Vern9", "BS3"])
@@ -77,8 +78,8 @@ def test_a_neural_equation_against_diffrax(julia):
     assert_equal(both(neural(), neural_data(), other="diffrax", loss="mse"))
 
 
-def test_many_states_whose_stages_are_computed_again(julia):
-    """A front on 250 cells, by an initial value and two parameters."""
+def test_many_states(julia):
+    """A front on 250 cells, whose stages are computed again, and whose matrices are sparse."""
     n = 250
     x = np.linspace(0.0, 1.0, n)
 
@@ -88,7 +89,12 @@ def test_many_states_whose_stages_are_computed_again(julia):
 
     problem = ps.ODEProblem(front, np.exp(-50 * x**2), (0.0, 0.2), {"spread": 1e-3, "rate": 5.0})
     data = ps.solve(problem, "Tsit5", saveat=[0.05, 0.13, 0.2], engine="julia") * 1.1
-    assert_equal(both(problem, data, "Tsit5", wrt=["spread", "rate"], rtol=1e-9, atol=1e-11))
+    options = {"trainable": ["spread", "rate"], "engine": "julia", "rtol": 1e-9, "atol": 1e-11}
+    words = (("Tsit5", "forward"), ("Tsit5", "discrete"), ("Rodas5P", "discrete"))
+    made = [ps.objective(problem, data, algorithm=word, sensitivity=s, **options) for word, s in words]
+    forward, explicit, implicit = (o(o.x0) for o in made)
+    assert_equal([explicit, forward])
+    assert_equal([implicit, explicit])
 
 
 def test_inputs_that_jump_and_observables_with_gaps(julia):
@@ -110,7 +116,8 @@ def test_inputs_that_jump_and_observables_with_gaps(julia):
     wrt = ["k", "start", "scale", "table"]
     found = both(problem, data, "Vern7", wrt=wrt)
     assert_equal(found)
-    assert_equal(both(problem, data, "Tsit5", wrt=wrt, rtol=1e-9, atol=1e-10), 1e-6)
+    for algorithm in ("Tsit5", "Rodas5P"):
+        assert_equal(both(problem, data, algorithm, wrt=wrt, rtol=1e-9, atol=1e-10), 1e-6)
 
 
 def test_the_branch_that_where_drops_adds_nothing(julia):
@@ -130,21 +137,47 @@ def test_data_at_the_start_only(julia):
 
 def stiff():
     problem = CASES["robertson"].problem()
-    return problem, ps.solve(problem, "Rodas5P", saveat=[1.0, 100.0], engine="julia")
+    return problem, 1.1 * ps.solve(problem, "Rodas5P", saveat=[0.1, 1.0, 100.0], engine="julia", rtol=1e-8)
 
 
-@pytest.mark.parametrize("algorithm", ["Rodas5P", "VCABM", "SSPRK43", "auto"])
+@pytest.mark.parametrize("algorithm", ["Rodas5P", "Rodas4"])
+def test_a_stiff_problem_against_forward_mode(julia, algorithm):
+    """Rates of 0.04 to 3e7: slopes relative to them."""
+    problem, data = stiff()
+    found = both(problem, data, algorithm, wrt=["k1", "k2", "k3", "u0_*"], rtol=1e-9, atol=1e-13)
+    rates = np.array([*problem.u0_values, *problem.p_values])
+    rates = np.where(rates == 0, 1e-6, rates)
+    assert_equal([(value, gradient * rates) for value, gradient in found], 1e-5)
+
+
+def test_a_stiff_neural_equation_against_forward_mode(julia):
+    net = ps.MLP(1, 1, width=5, depth=1, seed=2)
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * (u.x - np.cos(t)), "y": p.net(np.stack([u.x]))[0] - u.y},
+        {"x": 0.0, "y": 1.0}, (0.0, 2.0), {"k": 1000.0, "net": net},
+    )  # fmt: skip
+    data = xr.Dataset({"y": ("time", [0.5, 0.4, 0.3])}, {"time": [0.5, 1.1, 2.0]})
+    assert_equal(both(problem, data, "Rodas5P", rtol=1e-9, atol=1e-11), 1e-6)
+
+
+def test_what_auto_finds_stiff_is_reversed_too(julia):
+    problem, data = stiff()
+    o = ps.objective(problem, data, engine="julia", sensitivity="discrete")
+    assert (o.algorithm, o.sensitivity) == ("Rodas5P", "discrete")
+
+
+@pytest.mark.parametrize("algorithm", ["FBDF", "VCABM", "SSPRK43", "Rosenbrock23"])
 def test_methods_that_are_not_reversed_are_refused_by_name(julia, algorithm):
     problem, data = stiff()
-    name = "Rodas5P" if algorithm == "auto" else algorithm
-    with pytest.raises(UnsupportedByEngine, match=f"'discrete' with the algorithm '{name}'.*Tsit5"):
+    with pytest.raises(UnsupportedByEngine, match=f"'discrete' with the algorithm '{algorithm}'.*Tsit5"):
         ps.objective(problem, data, engine="julia", algorithm=algorithm, sensitivity="discrete")
 
 
 def test_both_halves_reverse_the_same_methods():
-    text = (Path(ps.__file__).parents[1] / "julia" / "src" / "discrete.jl").read_text()
-    (words,) = re.findall(r'const REVERSED = split\("([^"]*)"\)', text)
-    assert set(words.split()) == REVERSED
+    for words, name in ((EXPLICIT, "explicit"), (ROSENBROCK, "rosenbrock")):
+        text = (Path(ps.__file__).parents[1] / "julia" / "src" / f"{name}.jl").read_text()
+        (found,) = re.findall(rf'const {name.upper()} = split\("([^"]*)"\)', text)
+        assert set(found.split()) == words
 
 
 def test_the_embedded_engine_refuses_the_word():

@@ -1,6 +1,7 @@
 """What a method can't do for a request, refused by name; and what it needs beside what was asked."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -9,10 +10,12 @@ from ...requests import ObjectiveRequest, SolveRequest
 from .catalogue import METHODS, Method
 
 _FORWARD, _DISCRETE = "forward", "discrete"
-REVERSED = frozenset(  # explicit Runge-Kutta methods whose coefficients depend on nothing; as in julia/src/discrete.jl
+EXPLICIT = frozenset(  # Runge-Kutta methods whose coefficients depend on nothing; as in julia/src/explicit.jl
     "Tsit5 Vern6 Vern7 Vern8 Vern9 BS3 BS5 DP5 RK4 OwrenZen3 OwrenZen4 OwrenZen5 Euler Heun Ralston Midpoint "
     "DP8 TsitPap8 TanYam7".split()
 )
+ROSENBROCK = frozenset("Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P".split())  # rosenbrock.jl
+REVERSED = EXPLICIT | ROSENBROCK
 RESTARTED = {  # packages and words that were found right after jumps (the KenCarp family errs by 1000 tolerances there)
     *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
     *("ImplicitEuler", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "FBDF", "QNDF", "QBDF"),
@@ -110,22 +113,27 @@ def choose_sensitivity(request: ObjectiveRequest) -> str:
     if method is None:
         return asked
     if asked == "auto" and method.word in REVERSED:
-        return _DISCRETE
+        return asked  # Julia looks whether it can
     if asked == _DISCRETE:
-        check_reversed(method.word)
+        if method.word not in REVERSED:
+            refuse_reversal(method.word)
     elif not method.is_continuous or method.package == "Sundials":
         _check_between(method, asked)
         return _FORWARD if asked == "auto" else asked
     return asked
 
 
-def check_reversed(word: str) -> None:
-    """UnsupportedByEngine for a method whose steps aren't reversed."""
-    if word not in REVERSED:
+def refuse_reversal(word: str) -> NoReturn:
+    """UnsupportedByEngine for a method whose steps aren't reversed, or not for so many states."""
+    if word in ROSENBROCK:
         raise UnsupportedByEngine(
-            f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "
-            f"steps of {', '.join(sorted(REVERSED))}; sensitivity='auto' finds another way"
+            f"engine 'julia' does not support the sensitivity 'discrete' with {word!r} for so many states without a "
+            "sparse Jacobian; sensitivity='auto' finds another way"
         )
+    raise UnsupportedByEngine(
+        f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "
+        f"steps of {', '.join(sorted(REVERSED))}; sensitivity='auto' finds another way"
+    )
 
 
 def _check_between(method, asked):

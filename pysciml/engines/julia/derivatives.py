@@ -58,6 +58,11 @@ def derive_pullback(program: Program) -> Program:
     )
 
 
+def derive_second(program: Program) -> Program:
+    """Cotangents of ``u`` and ``p`` from one of a right-hand side's product with a tangent of ``t, u``."""
+    return vjp(jvp(program, ["t", "u"]), ["u", "p"])
+
+
 def _derive_jacobian(program, color):
     """Entries, rows, columns, and whether they make a sparse matrix."""
     n = program.nodes[program.outputs[0].node].size

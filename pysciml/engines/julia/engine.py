@@ -16,13 +16,13 @@ from .bridge import Bridge, Handle
 from .checks import (
     check_algorithm,
     check_dense,
-    check_reversed,
     choose_sensitivity,
     for_mass_matrix,
     is_adaptive,
+    refuse_reversal,
     stop_times,
 )
-from .derivatives import derive, derive_pullback
+from .derivatives import derive, derive_pullback, derive_second
 from .options import write_spec
 from .printer import print_parts
 from .route import find_route, install
@@ -252,6 +252,7 @@ class JuliaEngine(AbstractEngine):
                 found.is_sparse,
                 self._load(found.time),
                 self._load(found.product),
+                self._load(derive_second(program)) if is_reversed else None,
             )
         return self._models[key]
 
@@ -262,8 +263,8 @@ class JuliaObjective(AbstractObjective):
     def __init__(self, bridge: Bridge, handle: Handle, request: ObjectiveRequest):
         self._bridge, self.handle = bridge, handle
         self.algorithm, self.sensitivity = bridge.call("chosen_words", handle)
-        if self.sensitivity == "discrete":
-            check_reversed(self.algorithm)
+        if not self.sensitivity:
+            refuse_reversal(self.algorithm)
         asked = request.solve.algorithm
         self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
 

@@ -1,0 +1,86 @@
+# Rosenbrock methods for `discrete.jl`: their steps, done again and reversed. The matrix of a step holds the Jacobian, so that second
+# derivatives come in: those of `v' (J k + dT d)`, generated. Daescu, Carmichael, Sandu (2000), doi:10.1006/jcph.2000.6622.
+
+const ROSENBROCK = split("Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P")
+
+"""
+A step of size h as numbers: stage i solves `(I / (gamma h) - J) k_i = f(U_i, t + c_i h) + h d_i dT + sum(C[i, j] k_j) / h` with
+`U_i = u + sum(A[i, j] k_j)`; the step ends at `u + sum(b[j] k_j)`. Rows of H are the coefficients of the interpolation.
+"""
+struct RosenbrockTableau
+    A::Matrix{Float64}
+    C::Matrix{Float64}
+    b::Vector64
+    c::Vector64
+    d::Vector64
+    H::Matrix{Float64}
+    gamma::Float64
+end
+
+function read_rosenbrock(spec)
+    tableau = OrdinaryDiffEqRosenbrock.tabtype(make_algorithm(spec))(Float64, Float64)
+    n = length(tableau.b)
+    widen(x) = hcat(x, zeros(n, n - size(x, 2)))
+    H = tableau.H[:, 1:n]
+    return RosenbrockTableau(widen(tableau.A), widen(tableau.C), tableau.b, tableau.c, tableau.d, H, tableau.gamma)
+end
+
+"`u(s) = (1 - s) u(0) + s (u(1) + (1 - s) (K_1 + s (K_2 + ...)))` with `K = H k`, at a share s of the step."
+function interpolation_weights!(w, tableau::RosenbrockTableau, share, h)
+    for i in eachindex(w)
+        inner = 0.0
+        for r in reverse(axes(tableau.H, 1))
+            inner = tableau.H[r, i] + share * inner
+        end
+        w[i] = share * (tableau.b[i] + (1 - share) * inner)
+    end
+    return w
+end
+
+"The factored matrix of a step."
+function factor_step(f, tableau, step, p)
+    n = length(step.u)
+    J = has_sparse_jacobian(f) ? similar(f.derivatives.prototype) : Matrix{Float64}(undef, n, n)
+    Jacobian(f)(J, step.u, p, step.t)
+    J .= .-J
+    for i in 1:n
+        J[i, i] += 1 / (tableau.gamma * step.h)
+    end
+    return J isa Matrix ? lu!(J) : lu(J)
+end
+
+"The state that a stage is computed at."
+stage_state!(memory, tableau::RosenbrockTableau, i, u) =
+    add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1))
+
+function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between)
+    (; t, h, u) = step
+    matrix, slope = factor_step(f, tableau, step, p), memory.state_slope
+    f.derivatives.time(slope, u, p, t)
+    for i in eachindex(memory.k)
+        k = memory.own[i]
+        f(k, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
+        k .+= (h * tableau.d[i]) .* slope
+        add_stages!(k, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1))
+        memory.k[i] = ldiv!(matrix, k)
+    end
+    memory.matrix[] = matrix
+    return nothing
+end
+
+function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, step, p, is_between)
+    (; t, h, u) = step
+    before .+= after
+    spread!(memory.cotangents, 1.0, tableau.b, after, eachindex(memory.k))
+    for i in reverse(eachindex(memory.k))
+        v = ldiv!(adjoint(memory.matrix[]), memory.cotangents[i])
+        f.derivatives.second(memory.state_slope, memory.parameter_slope, v, memory.k[i], h * tableau.d[i], u, p, t)
+        before .+= memory.state_slope
+        memory.total .+= memory.parameter_slope
+        found = pull_step!(memory, f, v, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
+        before .+= found
+        spread!(memory.cotangents, 1.0, view(tableau.A, i, :), found, 1:(i - 1))
+        spread!(memory.cotangents, 1 / h, view(tableau.C, i, :), v, 1:(i - 1))
+    end
+    return nothing
+end
