@@ -11,6 +11,8 @@ end
 "A Program together with the one that gives cotangents of its inputs."
 load_pullback(program, pullback) = Program(program.function!, program.work, pullback)
 
+load_right_hand_side(program) = RightHandSide(program)
+
 """
     load_model(program, entries, rows, columns, n, is_sparse, time, product, second)
 
@@ -117,9 +119,17 @@ function solve_request(
         return [Float64(t0)], reshape(u0, :, 1), "Failure", ran, sprint(showerror, error), (0, 0, 0, 0, 0)
     end
     n = reached_rows(solution, saveat)
-    u = n == 0 ? zeros(length(u0), 0) : reduce(hcat, @view solution.u[1:n])
     ran = members_used(spec, options.rtol, length(u0))
-    return solution.t[1:n], u, return_name(solution.retcode), ran, "", statistics(solution.stats)
+    return solution.t[1:n], as_columns(solution.u, n, length(u0)), return_name(solution.retcode), ran, "", statistics(solution.stats)
+end
+
+"The first `n` of some vectors as the columns of a matrix."
+function as_columns(vectors::Vector{Vector64}, n, n_rows)
+    u = Matrix{Float64}(undef, n_rows, n)
+    for k in 1:n
+        copyto!(u, (k - 1) * n_rows + 1, vectors[k], 1, n_rows)
+    end
+    return u
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)

@@ -52,8 +52,9 @@ const SAMPLE_PROBLEM = ([1.0, 1.0], [1.0, 2.0], 0.0, 1.0)
 "One solve by each way that results are asked for."
 function run_sample_solve(word)
     call_sample("load_algorithm", word)
+    f = hold_sample("load_right_hand_side", load_sample(SAMPLE_TEXT))
     for saveat in ([0.5, 1.0], Float64[])
-        call_sample("solve_request", load_sample(SAMPLE_TEXT), SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS...)
+        call_sample("solve_request", f, SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS...)
     end
 end
 

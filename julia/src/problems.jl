@@ -126,16 +126,21 @@ An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian
 its generated derivatives say, dense by dual numbers for few states, dense beside a mass matrix.
 """
 function make_problem(f::RightHandSide, u0, p, t_span; mass_matrix = LinearAlgebra.I)
+    make() = make_function(f, eltype(u0), length(u0), mass_matrix)
+    fun = mass_matrix === LinearAlgebra.I ? get!(make, f.memory, (eltype(u0), length(u0))) : make()
+    return ODEProblem{true}(fun, u0, t_span, p)
+end
+
+function make_function(f, T, n, mass_matrix)
     derivatives = (; tgrad = TimeGradient(f), jvp = StateTangent(f), vjp = StateProduct(f), vjp_p = ParameterProduct(f))
-    fun = if has_sparse_jacobian(f) && mass_matrix === LinearAlgebra.I
-        jac_prototype = convert(SparseMatrixCSC{eltype(u0), Int}, f.derivatives.prototype)
+    if has_sparse_jacobian(f) && mass_matrix === LinearAlgebra.I
+        jac_prototype = convert(SparseMatrixCSC{T, Int}, f.derivatives.prototype)
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives...)
-    elseif length(u0) <= LARGEST_JACOBIAN || has_sparse_jacobian(f)
+    elseif n <= LARGEST_JACOBIAN || has_sparse_jacobian(f)
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), derivatives..., mass_matrix)
     else
         ODEFunction{true, SciMLBase.FullSpecialize}(f; derivatives..., mass_matrix)
     end
-    return ODEProblem{true}(fun, u0, t_span, p)
 end
 
 has_sparse_jacobian(f) = f.derivatives !== nothing && f.derivatives.prototype !== nothing

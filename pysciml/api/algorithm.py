@@ -1,5 +1,7 @@
 """Algorithm: a solver's word with its options."""
 
+from functools import cache
+
 import numpy as np
 
 from ..engines.base import Option
@@ -73,7 +75,12 @@ class Algorithm:
 
 def read_algorithm(algorithm) -> Algorithm:
     """An Algorithm of what a user gives; ProblemError for a word that no engine knows, with the nearest known one."""
+    if isinstance(algorithm, str):
+        return _algorithm_of(algorithm)
     return algorithm if isinstance(algorithm, Algorithm) else Algorithm(algorithm)
+
+
+_algorithm_of = cache(Algorithm)  # a word is looked up once, not at each solve
 
 
 def check_word(word) -> None:

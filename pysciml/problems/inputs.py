@@ -217,9 +217,8 @@ def move_epoch(layout: Layout, flat: np.ndarray, old: Calendar | None, new: Cale
 
 def stop_times(layout: Layout, flat: np.ndarray, span: tuple[float, float]) -> np.ndarray:
     """Times inside the span at which an input steps to another value."""
-    found = [np.zeros(0)]
-    for entry, table in tables(layout):
-        if table.method == "previous":
-            times = table.times(flat[entry.slice])
-            found.append(times[(times > span[0]) & (times < span[1])])
-    return np.unique(np.concatenate(found))
+    found = [table.times(flat[entry.slice]) for entry, table in tables(layout) if table.method == "previous"]
+    if not found:
+        return np.zeros(0)
+    times = np.unique(np.concatenate(found))
+    return times[(times > span[0]) & (times < span[1])]

@@ -228,7 +228,7 @@ def check_times(where: str, floats: np.ndarray, problem) -> np.ndarray:
 
     What lies outside by rounding only (as ``np.arange`` leaves it) is moved to the end of the span.
     """
-    steps = np.diff(floats)
+    steps = floats[1:] - floats[:-1]
     if (steps <= 0).any():
         k = int(np.argmax(steps <= 0))
         word = "twice" if steps[k] == 0 else "after"

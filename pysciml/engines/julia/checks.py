@@ -37,7 +37,7 @@ def stop_times(request: SolveRequest) -> np.ndarray:
     """
     method = METHODS.get(request.algorithm)
     stops = np.zeros(0) if request.tstops is None else request.tstops
-    if method is None or (method.package != "Sundials" and is_adaptive(request)):
+    if len(stops) and (method is None or (method.package != "Sundials" and is_adaptive(request))):
         stops = np.union1d(np.nextafter(stops, -np.inf), stops)
     if method is None or method.is_continuous or request.saveat is None:
         return stops

@@ -47,7 +47,7 @@ class JuliaEngine(AbstractEngine):
         self._programs: dict[str, Handle] = {}
         self._algorithms: set[str] = set()
         self._reversed: dict[str, Handle] = {}
-        self._models: dict[tuple[str, bool], Handle] = {}
+        self._models: dict[tuple[str, bool, bool], Handle] = {}
 
     def solve(self, request: SolveRequest) -> RawSolution:
         asked = request.algorithm
@@ -234,17 +234,24 @@ class JuliaEngine(AbstractEngine):
             self._reversed[program.hash] = self._bridge.call("load_pullback", self._load(program), pullback)
         return self._reversed[program.hash]
 
+    def _load_plain(self, program, is_reversed):
+        """The compiled right-hand side without derivatives."""
+        key = program.hash, is_reversed, False
+        if key not in self._models:
+            load = self._load_reversed if is_reversed else self._load
+            self._models[key] = self._bridge.call("load_right_hand_side", load(program))
+        return self._models[key]
+
     def _load_model(self, program: Program, algorithm: str, is_reversed: bool = False) -> Handle:
         """The compiled right-hand side, with its derivatives if the method may ask for them."""
-        load = self._load_reversed if is_reversed else self._load
         if algorithm in METHODS and not METHODS[algorithm].is_stiff:
-            return load(program)
-        key = program.hash, is_reversed
+            return self._load_plain(program, is_reversed)
+        key = program.hash, is_reversed, True
         if key not in self._models:
             found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
             self._models[key] = self._bridge.call(
                 "load_model",
-                load(program),
+                self._load_reversed(program) if is_reversed else self._load(program),
                 None if found.entries is None else self._load(found.entries),
                 found.rows,
                 found.columns,
