@@ -10,6 +10,7 @@ from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
 from .api.solve import solve
+from .api.solve_many import solve_many
 from .api.source import source
 from .datasets.examples import load_example
 from .engines.base import Status
@@ -58,5 +59,6 @@ __all__ = [
     "objective",
     "plot_states",
     "solve",
+    "solve_many",
     "source",
 ]

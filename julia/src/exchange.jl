@@ -1,10 +1,10 @@
-# How values come from Python and go back: rows of four words in plain memory, so that a call compiles nothing and costs
-# microseconds. `pysciml/engines/julia/embed.py` is the other half.
+# How values come from Python and go back: cells of four words, and behind them the bytes of texts and arrays, so that a call
+# compiles nothing and costs microseconds. `pysciml/engines/julia/embed.py` is the other half.
 
-"A value, or how many follow: a number itself, or the address and the two sizes of what is in memory."
+"A value, or how many follow: a number itself, or where its bytes are and its two sizes."
 struct Cell
     kind::Int
-    word::Int # a number's bits, an address, a key, or how many cells follow
+    word::Int # a number's bits, the place of the first byte, a key, or how many cells follow
     rows::Int
     columns::Int
 end
@@ -15,43 +15,55 @@ const NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD_VALUE, FLOATS, MATRIX, INTEGERS,
 const HELD = Dict{Int, Any}()
 const LAST_KEY = Ref(0)
 
-"The last answer, and what keeps its memory alive until the next call."
-const REPLY = Cell[]
-const KEPT = Any[]
+"The last answer, and where Python finds it: how many cells, where they are, how many bytes, where they are."
+const CELLS = Cell[]
+const BYTES = UInt8[]
+const PLACES = zeros(Int, 4)
 
-"Arguments are copies: Python's memory may go away."
-function read_cell(cell::Cell)
+"A call on its way in: the next cell, and where the bytes begin. Python's memory may go away, so all is copied."
+mutable struct Incoming
+    next::Ptr{Cell}
+    bytes::Ptr{UInt8}
+end
+
+function read_value(call::Incoming)
+    cell = unsafe_load(call.next)
+    call.next += sizeof(Cell)
     kind, word = cell.kind, cell.word
     kind == FLOAT && return reinterpret(Float64, word)
-    kind == FLOATS && return copy_vector(Float64, cell)
+    kind == FLOATS && return read_bytes!(Vector{Float64}(undef, cell.rows), call, word)
     kind == INTEGER && return word
-    kind == TEXT && return unsafe_string(Ptr{UInt8}(word), cell.rows)
+    kind == TEXT && return unsafe_string(call.bytes + word, cell.rows)
     kind == HELD_VALUE && return HELD[word]
     kind == BOOL && return word != 0
     kind == NOTHING && return nothing
-    kind == MATRIX && return copy_matrix(cell)
-    kind == INTEGERS && return copy_vector(Int, cell)
-    kind == BOOLS && return copy_vector(Bool, cell)
+    kind == MATRIX && return read_bytes!(Matrix{Float64}(undef, cell.rows, cell.columns), call, word)
+    kind == INTEGERS && return read_bytes!(Vector{Int}(undef, cell.rows), call, word)
+    kind == BOOLS && return read_bytes!(Vector{Bool}(undef, cell.rows), call, word)
+    kind == TUPLE && return Any[read_value(call) for _ in 1:word]
     throw(ArgumentError("no value is of kind $kind"))
 end
 
-copy_vector(::Type{T}, cell) where {T} = copy(unsafe_wrap(Vector{T}, Ptr{T}(cell.word), cell.rows))
-copy_matrix(cell) = copy(unsafe_wrap(Matrix{Float64}, Ptr{Float64}(cell.word), (cell.rows, cell.columns)))
+function read_bytes!(x, call, place)
+    GC.@preserve x unsafe_copyto!(Ptr{UInt8}(pointer(x)), call.bytes + place, sizeof(x))
+    return x
+end
 
-write_value(::Nothing) = push!(REPLY, Cell(NOTHING, 0, 0, 0))
-write_value(x::Bool) = push!(REPLY, Cell(BOOL, x, 0, 0))
-write_value(x::Integer) = push!(REPLY, Cell(INTEGER, x % Int, 0, 0))
-write_value(x::Float64) = push!(REPLY, Cell(FLOAT, reinterpret(Int, x), 0, 0))
+write_value(::Nothing) = push!(CELLS, Cell(NOTHING, 0, 0, 0))
+write_value(x::Bool) = push!(CELLS, Cell(BOOL, x, 0, 0))
+write_value(x::Integer) = push!(CELLS, Cell(INTEGER, x % Int, 0, 0))
+write_value(x::Float64) = push!(CELLS, Cell(FLOAT, reinterpret(Int, x), 0, 0))
 write_value(x::AbstractString) = write_value(String(x))
-write_value(x::String) = write_memory(TEXT, x, ncodeunits(x))
-write_value(x::Vector{Float64}) = write_memory(FLOATS, x, length(x))
-write_value(x::Matrix{Float64}) = write_memory(MATRIX, x, size(x)...)
-write_value(x::Vector{Int}) = write_memory(INTEGERS, x, length(x))
+write_value(x::String) = write_bytes(TEXT, x, ncodeunits(x))
+write_value(x::Vector{Float64}) = write_bytes(FLOATS, x, length(x))
+write_value(x::Matrix{Float64}) = write_bytes(MATRIX, x, size(x)...)
+write_value(x::Vector{Int}) = write_bytes(INTEGERS, x, length(x))
+write_value(x::Vector{Bool}) = write_bytes(BOOLS, x, length(x))
 
-function write_value(@nospecialize(x::Tuple))
-    push!(REPLY, Cell(TUPLE, nfields(x), 0, 0))
-    for k in 1:nfields(x)
-        write_value(getfield(x, k))
+function write_value(@nospecialize(x::Union{Tuple, Vector{Any}}))
+    push!(CELLS, Cell(TUPLE, length(x), 0, 0))
+    for k in 1:length(x)
+        write_value(x[k])
     end
     return nothing
 end
@@ -60,45 +72,53 @@ end
 function write_value(@nospecialize(x))
     key = LAST_KEY[] += 1
     HELD[key] = x
-    push!(REPLY, Cell(HELD_VALUE, key, 0, 0))
+    push!(CELLS, Cell(HELD_VALUE, key, 0, 0))
     return nothing
 end
 
-function write_memory(kind, x, rows, columns = 1)
-    push!(KEPT, x)
-    push!(REPLY, Cell(kind, Int(pointer(x)), rows, columns))
+function write_bytes(kind, x, rows, columns = 1)
+    place, size = length(BYTES), sizeof(x)
+    resize!(BYTES, place + 8cld(size, 8)) # numbers begin at whole words
+    GC.@preserve x unsafe_copyto!(pointer(BYTES, place + 1), Ptr{UInt8}(pointer(x)), size)
+    push!(CELLS, Cell(kind, place, rows, columns))
     return nothing
 end
 
-"""
-    exchange(request, n)
+"What the function of `bridge.jl` that comes first gives of the others."
+call_named(name, arguments...) = Base.invokelatest(getfield(@__MODULE__, Symbol(name)), arguments...)
 
-Call the function of `bridge.jl` that the first of `n` cells names on the others; the address of the cells of its answer.
-Of an error these are its message and its text with the places where it arose.
+"Many calls, as lists, with one crossing."
+call_many(calls) = Any[call_named(call...) for call in calls]
+
 """
-function exchange(request::Ptr{Cell}, n::Int)
-    empty!(REPLY)
-    empty!(KEPT)
+    exchange(cells, n)
+
+Make the call that a list of `n` cells describes; where Python finds its answer. Of an error this is its message and the
+places where it arose.
+"""
+function exchange(cells::Ptr{Cell}, n::Int)
+    empty!(CELLS)
+    empty!(BYTES)
     try
-        arguments = Any[read_cell(unsafe_load(request, k)) for k in 1:n]
-        f = getfield(@__MODULE__, Symbol(popfirst!(arguments)::String))
-        write_value(Base.invokelatest(f, arguments...))
+        call = Incoming(cells, Ptr{UInt8}(cells + n * sizeof(Cell)))
+        write_value(call_named((read_value(call)::Vector{Any})...))
     catch error
-        empty!(REPLY)
-        push!(REPLY, Cell(ERROR, 0, 0, 0))
+        empty!(CELLS)
+        push!(CELLS, Cell(ERROR, 0, 0, 0))
         write_value((sprint(showerror, error), sprint(Base.show_backtrace, catch_backtrace())))
     end
-    return pointer(REPLY)
+    PLACES .= (length(CELLS), Int(pointer(CELLS)), length(BYTES), Int(pointer(BYTES)))
+    return pointer(PLACES)
 end
 
-"Python no longer holds a key; 0: it has read the last answer."
+"Python no longer holds a key; 0: it has read the last answer, whose memory is given back."
 function give_up(key)
-    key == 0 ? (empty!(REPLY); empty!(KEPT)) : delete!(HELD, key)
+    key == 0 ? sizehint!(empty!(BYTES), 0) : delete!(HELD, key)
     return nothing
 end
 
 "Where Python finds `exchange`, the interrupt flag (a 64-bit integer) and the progress numbers."
 function addresses()
-    entry = @cfunction(exchange, Ptr{Cell}, (Ptr{Cell}, Int))
+    entry = @cfunction(exchange, Ptr{Int}, (Ptr{Cell}, Int))
     return join((UInt(entry), UInt(pointer_from_objref(INTERRUPT)), UInt(pointer(PROGRESS))), ' ')
 end

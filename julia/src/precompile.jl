@@ -24,14 +24,12 @@ const SAMPLE_RETURN = "(y, x, v1, v2, w) -> (y .= 0.0; nothing)"
 
 "A call as Python makes it."
 function call_sample(name, arguments...)
-    cells, kept = Cell[], collect(Any, arguments)
-    empty!(REPLY)
-    foreach(write_value, (name, arguments...))
-    append!(cells, REPLY)
-    append!(kept, KEPT)
-    GC.@preserve cells kept exchange(pointer(cells), length(cells))
-    first(REPLY).kind == ERROR && error(unsafe_string(Ptr{UInt8}(REPLY[3].word)))
-    return first(REPLY)
+    foreach(empty!, (CELLS, BYTES))
+    write_value((name, arguments...))
+    n, message = length(CELLS), vcat(reinterpret(UInt8, CELLS), BYTES)
+    GC.@preserve message exchange(Ptr{Cell}(pointer(message)), n)
+    first(CELLS).kind == ERROR && error(String(BYTES[1:(CELLS[3].rows)]))
+    return first(CELLS)
 end
 
 "A value that stays in Julia, by the key that a call gave."
@@ -39,7 +37,7 @@ struct Sample
     key::Int
 end
 
-write_value(sample::Sample) = push!(REPLY, Cell(HELD_VALUE, sample.key, 0, 0))
+write_value(sample::Sample) = push!(CELLS, Cell(HELD_VALUE, sample.key, 0, 0))
 
 hold_sample(name, arguments...) = Sample(call_sample(name, arguments...).word)
 
@@ -87,7 +85,7 @@ end
 "What must not be left in an image."
 function forget_samples()
     fill!(PROGRESS, 0.0)
-    foreach(empty!, (FUNCTIONS, MADE, HELD, REPLY, KEPT))
+    foreach(empty!, (FUNCTIONS, MADE, HELD, CELLS, BYTES))
     return nothing
 end
 
@@ -98,6 +96,7 @@ end
         end
         addresses()
         call_sample("versions")
+        call_sample("call_many", (("return_codes",),))
         call_sample("color_pattern", [0, 1, 2], [0, 1])
         run_sample_model("Rodas5P", false)
         run_sample_model("Rodas5P", true)

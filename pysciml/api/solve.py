@@ -95,21 +95,17 @@ def solve(
     ({'time': 11}, 0.0821)
     """
     check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
-    _check_switches(progress, check, output)
+    check_switches(progress, check, output)
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "progress": progress}
     request, shown = make_request("solve", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
     if problem.observe is not None:
-        p = all_parameters(raw, problem.p_values, request.events)
-        raw = replace(raw, y=chosen.observe(problem.observe, raw.t, raw.u[0], p)[np.newaxis])
-    if output == "arrays":
-        answer = to_arrays(raw, problem, shown)
-    else:
-        answer = to_dataset(raw, problem, chosen.name, _settings(request, engine, problem), shown, request.events)
+        raw = replace(raw, y=chosen.observe(*observed_points(raw, problem, request))[np.newaxis])
+    answer = make_answer(output, raw, problem, chosen.name, request, engine, shown)
     if check and not is_success(raw.status[0]):
-        raise SolveFailed(_failure_message(raw, problem, chosen.name), raw.status[0], answer)
+        raise SolveFailed(failure_message(raw, problem, chosen.name), raw.status[0], answer)
     return answer
 
 
@@ -145,6 +141,18 @@ def make_request(
     return request, shown
 
 
+def observed_points(raw: RawSolution, problem: ODEProblem, request: SolveRequest) -> tuple:
+    """What observables are computed of: their Program, times, states and parameters."""
+    return problem.observe, raw.t, raw.u[0], all_parameters(raw, problem.p_values, request.events)
+
+
+def make_answer(output, raw: RawSolution, problem: ODEProblem, name: str, request: SolveRequest, engine, shown):
+    """A solution as it is returned; ``name`` of the engine that ran, ``engine`` as asked for."""
+    if output == "arrays":
+        return to_arrays(raw, problem, shown)
+    return to_dataset(raw, problem, name, _settings(request, engine, problem), shown, request.events)
+
+
 def check_tolerances(rtol, atol) -> None:
     """ProblemError unless both tolerances are positive numbers."""
     _check_positive("rtol", rtol)
@@ -166,7 +174,8 @@ def _check_steps(dt, dtmax, max_steps):
         raise ProblemError(f"max_steps must be a positive integer, got {max_steps!r}")
 
 
-def _check_switches(progress, check, output):
+def check_switches(progress, check, output) -> None:
+    """ProblemError for words and flags that can't be."""
     for name, value in (("progress", progress), ("check", check)):
         if not isinstance(value, bool | np.bool_):
             raise ProblemError(f"{name} must be True or False, got {value!r}")
@@ -214,7 +223,7 @@ def _settings(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
     return {name: getattr(request, name) for name in names} | asked
 
 
-def _failure_message(raw: RawSolution, problem: ODEProblem, engine: str) -> str:
+def failure_message(raw: RawSolution, problem: ODEProblem, engine: str) -> str:
     """What happened and where, common causes, the next step."""
     status = raw.status[0]
     reached = show_time(raw.t[-1], problem) if len(raw.t) else "the start"

@@ -1,8 +1,8 @@
 """The contract of an engine: what it is asked, what it gives back, and how a solve can end."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -169,6 +169,17 @@ class AbstractEngine(ABC):
     def solve(self, request: SolveRequest) -> RawSolution:
         """Solve; a failure is a status, never an exception. KeyboardInterrupt gives ``Status.INTERRUPTED``."""
 
+    def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
+        """Solutions in the order of the requests; one that fails spoils no other. After an interrupt all are empty."""
+        found: list[RawSolution] = []
+        for request in requests:
+            if found and found[-1].status[0] is Status.INTERRUPTED:
+                nothing = np.zeros((1, 0, request.u0.size))
+                found.append(replace(found[-1], t=np.zeros(0), u=nothing, firings=None))
+            else:
+                found.append(self.solve(request))
+        return found
+
     def solve_dense(self, request: SolveRequest) -> RawDense:
         """Solve and keep what is between the steps; only where the capability ``("output", "dense")`` is there."""
         raise NotImplementedError
@@ -189,6 +200,10 @@ class AbstractEngine(ABC):
         p = np.broadcast_to(p, (len(t), p.shape[-1]))
         rows = [evaluate_program(program, *point)[0] for point in zip(t, u, p, strict=True)]
         return np.reshape(rows, (len(t), program.nodes[program.outputs[0].node].size))
+
+    def observe_many(self, points: Sequence[tuple]) -> list[np.ndarray]:
+        """:meth:`observe` of each tuple of arguments."""
+        return [self.observe(*arguments) for arguments in points]
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

@@ -139,8 +139,7 @@ class Bridge:
     def _serve(self, julia, job):
         julia.flag.value = 0
         try:
-            given = [a.key if isinstance(a, Handle) else a for a in job.arguments]
-            job.answer = self._handled(julia.call(job.name, given))
+            job.answer = self._handled(julia.call(job.name, _keyed(job.arguments)))
         except JuliaError as error:
             job.error = PySciMLError(f"Julia failed in {job.name}: {error.message.strip().splitlines()[0]}")
             job.error.__cause__ = error
@@ -161,6 +160,11 @@ class Bridge:
             self._julia.flag.value = 1
             self._jobs.put(None)
             self._owner.join(PATIENCE)
+
+
+def _keyed(values):
+    """Arguments in which keys stand for handles."""
+    return [a.key if type(a) is Handle else _keyed(a) if type(a) is list else a for a in values]
 
 
 class _JuliaIsTaken(importlib.abc.MetaPathFinder):

@@ -1,8 +1,8 @@
 """Julia in this process, by its C interface: started, called and ended by one and the same thread.
 
-Values cross as rows of four words in plain memory (``julia/src/exchange.jl`` is the other half), so that a call
-compiles nothing in Julia. A library that converts any value of either language (juliacall with PythonCall 0.9.34) took
-4.6 s more to the end of the first solve. Calls release the GIL.
+Values cross as cells of four words with the bytes of texts and arrays behind them (``julia/src/exchange.jl`` is the
+other half), so that a call compiles nothing in Julia. A library that converts any value of either language (juliacall
+with PythonCall 0.9.34) took 4.6 s more to the end of the first solve. Calls release the GIL.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD, FLOATS, MATRIX, INTEGERS, BOOLS, TUPL
 
 _WORDS, _FLOAT = struct.Struct("=qqqq"), struct.Struct("=qdqq")
 _WORD, _DOUBLE = struct.Struct("=q"), struct.Struct("=d")
-_ARRAYS = {FLOATS: np.float64, MATRIX: np.float64, INTEGERS: np.int64}
+_ARRAYS = {FLOATS: np.float64, MATRIX: np.float64, INTEGERS: np.int64, BOOLS: np.bool_}
 _VECTORS = {np.dtype(np.float64): FLOATS, np.dtype(np.int64): INTEGERS, np.dtype(np.bool_): BOOLS}
 _FREE_AT_ONCE = 1_000_000  # bytes: longer answers are not kept in Julia until the next call
 
@@ -27,7 +27,7 @@ class JuliaError(Exception):
     """An error in Julia: its message, and the text that Julia shows with the places where it arose."""
 
     def __init__(self, message: str, places: str):
-        super().__init__(message + places)
+        super().__init__(f"{message}\n{places.strip()}")
         self.message = message
 
 
@@ -50,13 +50,13 @@ class EmbeddedJulia:
 
     def call(self, name: str, arguments: Sequence):
         """What a function of ``julia/src/bridge.jl`` gives: numbers, texts, copies of arrays, keys, tuples of these."""
-        kept: list[object] = []  # memory that Julia reads during the call
-        cells = b"".join([_pack(value, kept) for value in (name, *arguments)])
-        answer = _Answer(self._exchange(cells, 1 + len(arguments)))
-        value = answer.read()
-        if answer.n_bytes > _FREE_AT_ONCE:
-            self.call("give_up", (0,))
-        return value
+        cells: list[bytes] = []
+        data = bytearray()
+        _pack([name, *arguments], cells, data)
+        answer, found = _copy_answer(self._exchange(b"".join((*cells, data)), len(cells)))
+        if len(found) > _FREE_AT_ONCE:
+            self.call("give_up", [0])
+        return _unpack(answer, found)
 
     def stop(self) -> None:
         """End Julia: its own tasks at exit, finalizers among them."""
@@ -101,58 +101,57 @@ def _start(library, folder, command, image):
     return lib
 
 
-def _pack(value, kept):
-    """The cell of an argument; what it points to is kept."""
+def _pack(value, cells, data):
+    """Put the cell of an argument behind ``cells``, and its bytes behind those in ``data``."""
     kind = type(value)
     if kind is float:
-        return _FLOAT.pack(FLOAT, value, 0, 0)
-    if kind is np.ndarray:
-        return _pack_array(value, kept)
-    if kind is int:
-        return _WORDS.pack(INTEGER, value, 0, 0)
-    if kind is Held:
-        return _WORDS.pack(HELD, value, 0, 0)
-    if kind is str:
+        cells.append(_FLOAT.pack(FLOAT, value, 0, 0))
+    elif kind is np.ndarray:
+        code = MATRIX if value.ndim > 1 else _VECTORS[value.dtype]
+        cells.append(_WORDS.pack(code, len(data), value.shape[0], value.shape[-1]))
+        data += value.astype(_ARRAYS[code], copy=False).tobytes("F")
+        data += bytes(-len(data) % 8)  # numbers begin at whole words
+    elif kind is int:
+        cells.append(_WORDS.pack(INTEGER, value, 0, 0))
+    elif kind is Held:
+        cells.append(_WORDS.pack(HELD, value, 0, 0))
+    elif kind is str:
         text = value.encode()
-        kept.append(text)
-        return _WORDS.pack(TEXT, ctypes.cast(text, ctypes.c_void_p).value or 0, len(text), 0)
-    if kind is bool:
-        return _WORDS.pack(BOOL, value, 0, 0)
-    if value is None:
-        return _WORDS.pack(NOTHING, 0, 0, 0)
-    raise TypeError(f"a {kind.__name__} can't be passed to Julia")
-
-
-def _pack_array(array, kept):
-    if array.ndim == 1:
-        array, kind = np.ascontiguousarray(array), _VECTORS[array.dtype]
+        cells.append(_WORDS.pack(TEXT, len(data), len(text), 0))
+        data += text + bytes(-len(text) % 8)
+    elif kind is bool:
+        cells.append(_WORDS.pack(BOOL, value, 0, 0))
+    elif kind is list:
+        cells.append(_WORDS.pack(TUPLE, len(value), 0, 0))
+        for item in value:
+            _pack(item, cells, data)
+    elif value is None:
+        cells.append(_WORDS.pack(NOTHING, 0, 0, 0))
     else:
-        array, kind = np.asfortranarray(array, dtype=np.float64), MATRIX
-    kept.append(array)
-    return _WORDS.pack(kind, array.__array_interface__["data"][0], array.shape[0], array.shape[-1])
+        raise TypeError(f"a {kind.__name__} can't be passed to Julia")
 
 
-class _Answer:
-    """The cells of an answer, read one after the other."""
+def _copy_answer(places):
+    """The cells of an answer and a copy of the bytes behind them."""
+    n_cells, cells, n_bytes, where = _WORDS.unpack(ctypes.string_at(places, _WORDS.size))
+    data = bytearray(n_bytes)
+    if n_bytes:
+        ctypes.memmove((ctypes.c_char * n_bytes).from_buffer(data), where, n_bytes)
+    return iter(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
 
-    def __init__(self, address):
-        self.where, self.n_bytes = address, 0
 
-    def read(self):
-        """The next value; arrays are copies."""
-        kind, word, rows, columns = _WORDS.unpack(ctypes.string_at(self.where, _WORDS.size))
-        self.where += _WORDS.size
-        if kind in _ARRAYS:
-            array = np.empty((rows, columns) if kind == MATRIX else rows, _ARRAYS[kind], order="F")
-            ctypes.memmove(array.__array_interface__["data"][0], word, array.nbytes)
-            self.n_bytes += array.nbytes
-            return array
-        if kind == TUPLE:
-            return tuple([self.read() for _ in range(word)])
-        if kind == FLOAT:
-            return _DOUBLE.unpack(_WORD.pack(word))[0]
-        if kind == TEXT:
-            return ctypes.string_at(word, rows).decode()
-        if kind == ERROR:
-            raise JuliaError(*self.read())
-        return None if kind == NOTHING else word != 0 if kind == BOOL else Held(word) if kind == HELD else word
+def _unpack(cells, data):
+    """The next value; arrays are views of ``data``."""
+    kind, word, rows, columns = next(cells)
+    if kind in _ARRAYS:
+        array = np.frombuffer(data, _ARRAYS[kind], rows * columns, word)
+        return array.reshape(rows, columns, order="F") if kind == MATRIX else array
+    if kind == TUPLE:
+        return tuple([_unpack(cells, data) for _ in range(word)])
+    if kind == FLOAT:
+        return _DOUBLE.unpack(_WORD.pack(word))[0]
+    if kind == TEXT:
+        return data[word : word + rows].decode()
+    if kind == ERROR:
+        raise JuliaError(*_unpack(cells, data))
+    return None if kind == NOTHING else word != 0 if kind == BOOL else Held(word) if kind == HELD else word

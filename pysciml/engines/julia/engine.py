@@ -1,7 +1,7 @@
 """The Julia engine behind the contract of ``engines/base.py``."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -50,14 +50,25 @@ class JuliaEngine(AbstractEngine):
         self._models: dict[tuple[str, bool, bool], Handle] = {}
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        asked = request.algorithm
-        request = for_mass_matrix(request)
-        arguments = (*self._arguments(request), *_options(request), *_mass(request))
-        name = "solve_request"
-        if request.events:
-            name, arguments = "solve_with_events", (self._load_events(request.events), *arguments)
+        name, arguments = self._solve_call(request)
         with _progress_bar(request) as watch:
             answer = self._bridge.call(name, *arguments, has_partial=True, watch=watch)
+        return self._read_solution(request, answer)
+
+    def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
+        calls = [self._solve_call(request) for request in requests]
+        answers = self._bridge.call("call_many", [[name, *arguments] for name, arguments in calls], has_partial=True)
+        return [self._read_solution(*pair) for pair in zip(requests, answers, strict=True)]
+
+    def _solve_call(self, request):
+        """The function that solves a request, and its arguments."""
+        request = for_mass_matrix(request)
+        arguments = (*self._arguments(request), *_options(request), *_mass(request))
+        if request.events:
+            return "solve_with_events", (self._load_events(request.events), *arguments)
+        return "solve_request", arguments
+
+    def _read_solution(self, request, answer):
         t, u, code, ran, message, counts, *fired = answer
         status = read_return_code(code)
         names = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
@@ -66,7 +77,7 @@ class JuliaEngine(AbstractEngine):
             u=np.ascontiguousarray(u.T)[np.newaxis],
             status=(status,),
             algorithm=ran,
-            reason=_reason(asked, ran),
+            reason=_reason(request.algorithm, ran),
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
             statistics=dict(zip(names, map(int, counts), strict=True)),
             versions=_versions(self._bridge),
@@ -156,11 +167,14 @@ class JuliaEngine(AbstractEngine):
         )
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
-        size = program.nodes[program.outputs[0].node].size
-        y = self._bridge.call(
-            "observe_rows", self._load(program), size, _floats(t), _floats(u).T, _floats(np.atleast_2d(p)).T
-        )
-        return np.ascontiguousarray(y.T)
+        return self.observe_many([(program, t, u, p)])[0]
+
+    def observe_many(self, points: Sequence[tuple]) -> list[np.ndarray]:
+        calls = [
+            ["observe_rows", self._load(program), _size(program), _floats(t), _floats(u).T, _floats(np.atleast_2d(p)).T]
+            for program, t, u, p in points
+        ]
+        return [np.ascontiguousarray(y.T) for y in self._bridge.call("call_many", calls)]
 
     def compilations(self) -> tuple[int, float]:
         """Texts of Programs compiled in this process, and seconds spent on compiling since the first call of this."""
@@ -255,7 +269,7 @@ class JuliaEngine(AbstractEngine):
                 None if found.entries is None else self._load(found.entries),
                 found.rows,
                 found.columns,
-                program.nodes[program.outputs[0].node].size,
+                _size(program),
                 found.is_sparse,
                 self._load(found.time),
                 self._load(found.product),
@@ -291,6 +305,10 @@ def _reason(asked, ran):
 def _why(algorithm):
     kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
     return f"a probe solve by a pair that switches where it meets stiffness found the problem {kind}"
+
+
+def _size(program):
+    return program.nodes[program.outputs[0].node].size
 
 
 def _floats(values):
