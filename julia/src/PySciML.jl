@@ -30,6 +30,7 @@ using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_colo
 RuntimeGeneratedFunctions.init(@__MODULE__)
 
 include("numpy_ops.jl")
+include("factors.jl")
 include("program.jl")
 include("generated.jl")
 include("problems.jl")

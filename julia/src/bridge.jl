@@ -8,8 +8,12 @@ function load_program(text, constants, flags, indices, n_numbers, n_flags)
     )
 end
 
-"A Program together with the one that gives cotangents of its inputs."
-load_pullback(program, pullback) = Program(program.function!, program.work, pullback)
+"A Program together with the one that gives cotangents of its inputs; `blocks` are the fields of each `Block`, one after the other."
+function load_pullback(program, pullback, blocks)
+    rows = reshape(collect(Int, blocks), 5, :)
+    found = Program(pullback.function!, pullback.work, nothing, [Block(row...) for row in eachcol(rows)])
+    return Program(program.function!, program.work, found, Block[])
+end
 
 load_right_hand_side(program) = RightHandSide(program)
 

@@ -29,13 +29,18 @@ struct StepMemory
     shared::Vector64
     parameter_slope::Vector64
     total::Vector64
+    factors::Factors
+    column::Vector64
     matrix::Ref{Any} # of an implicit step
 end
 
-function StepMemory(tableau, n, m)
+function StepMemory(tableau, n, m, blocks)
     stages() = [zeros(n) for _ in tableau.b]
-    own = stages()
-    return StepMemory(copy(own), own, stages(), zero(tableau.b), (zeros(n) for _ in 1:4)..., zeros(m), zeros(m), Ref{Any}())
+    own, column = stages(), zeros(count_factors(blocks))
+    states, parameters = (zeros(n) for _ in 1:4), (zeros(m) for _ in 1:2)
+    return StepMemory(
+        copy(own), own, stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, Ref{Any}()
+    )
 end
 
 "One step of a solution: where it begins and ends, and the stages that the solution has kept."
@@ -76,8 +81,13 @@ end
 
 "Cotangents of the state and of the parameters, from one of f: the first is returned, the second added to the total."
 function pull_step!(memory, f, v, u, p, t)
-    f.pullback(memory.state_slope, memory.parameter_slope, v, u, p, t)
-    memory.total .+= memory.parameter_slope
+    if isempty(memory.column)
+        f.pullback(memory.state_slope, memory.parameter_slope, v, u, p, t)
+        memory.total .+= memory.parameter_slope
+    else
+        f.pullback(memory.state_slope, memory.column, v, u, p, t)
+        keep_factors!(memory.total, memory.factors, memory.column)
+    end
     return memory.state_slope
 end
 
@@ -92,7 +102,7 @@ The sum of all misfits and its slopes by the initial value and the parameters, f
 """
 function reverse_solution(o, tableau, t, u, k, p)
     n, row, total = length(u[1]), o.rows, 0.0
-    memory = StepMemory(tableau, n, length(p))
+    memory = StepMemory(tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
     for s in (length(t) - 1):-1:1
         is_interrupted() && return nothing
@@ -114,7 +124,7 @@ function reverse_solution(o, tableau, t, u, k, p)
     end
     pull_shared!(after, memory, o.f, u[1], p, t[1])
     row == 1 && (total += add_datum!(after, memory, o, u[1], p, 1))
-    return total, after, memory.total
+    return total, after, add_factors!(memory.total, memory.factors)
 end
 
 "A datum at the end of a step: its misfit, and the slope of that added to the state's."

@@ -39,7 +39,7 @@ end
 
 """
 The same for a product of a cotangent v of `f(out, u, p, t)` with its derivatives, `(u_out, p_out, v, u, p, t)`: those by the state
-and by the parameters.
+and by the parameters, the latter as factors where the Program has `blocks`.
 """
 mutable struct GeneratedPullback
     const program::Program

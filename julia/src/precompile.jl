@@ -65,11 +65,11 @@ function run_sample_model(word, is_sparse)
     return nothing
 end
 
-function run_sample_fit(word, sensitivity, is_sparse = false)
-    f = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK))
+function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
+    f = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK), blocks)
     entries, product, second = load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT), load_sample(SAMPLE_SECOND)
     model = hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, is_sparse, entries, product, second)
-    parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN))
+    parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN), Int[])
     objective = hold_sample(
         "make_objective", model, parametrization, 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2),
         SAMPLE_X, word, sensitivity, SAMPLE_OPTIONS...
@@ -106,7 +106,8 @@ end
         for word in ("Tsit5", "Vern7", "Vern9", "Rodas5P")
             run_sample_fit(word, "discrete")
         end
-        run_sample_fit("Rodas5P", "discrete", true)
+        run_sample_fit("Rodas5P", "discrete"; is_sparse = true)
+        run_sample_fit("Tsit5", "discrete"; blocks = [0, 1, 1, 0, 1, 1, 1, 0, 2, 2]) # a product of factors, and a factor
         run_sample_fit("auto", "auto")
     end
     forget_samples()

@@ -80,10 +80,13 @@ end
 
 "Both products, from vectors of any kind: valid until the next call."
 function pull(f, v, u, p, t)
-    make() = ntuple(k -> Vector64(undef, (length(u), length(p), length(v), length(u), length(p))[k]), 5)
-    u_out, p_out, kept... = get!(make, f.memory, (:pull, length(v)))::NTuple{5, Vector64}
+    blocks = f.pullback.program.blocks
+    make() = (Vector64[similar(x, Float64, length(x)) for x in (u, p, v, u, p)], Factors(blocks, 1), zeros(count_factors(blocks)))
+    (u_out, p_out, kept...), factors, column = get!(make, f.memory, (:pull, length(v)))::Tuple{Vector{Vector64}, Factors, Vector64}
     foreach(copyto!, kept, (v, u, p))
-    f.pullback(u_out, p_out, kept..., Float64(t))
+    f.pullback(u_out, isempty(blocks) ? p_out : column, kept..., Float64(t))
+    isempty(blocks) || keep_factors!(p_out, factors, column)
+    isempty(blocks) || add_factors!(fill!(p_out, 0.0), factors)
     return u_out, p_out
 end
 

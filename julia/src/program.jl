@@ -29,15 +29,16 @@ stored_type(::Type{T}) where {T} = T
 
 """
 A compiled Program: `function!(outputs..., inputs..., work)`. Its `pullback` gives cotangents of inputs from inputs and the cotangents
-of outputs, where there is one.
+of outputs, where there is one. The last output may be given by factors (`factors.jl`), as `blocks` say.
 """
 struct Program
     function!::Any
     work::Work
     pullback::Union{Nothing, Program}
+    blocks::Vector{Block}
 end
 
-Program(function!, work) = Program(function!, work, nothing)
+Program(function!, work) = Program(function!, work, nothing, Block[])
 
 (program::Program)(arguments...) = (program.function!(arguments..., program.work); nothing)
 

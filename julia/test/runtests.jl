@@ -164,6 +164,18 @@ end
     end
 end
 
+@testset "sums of outer products" begin
+    blocks = [PySciML.Block(1, 2, 3, 0, 2), PySciML.Block(7, 2, 0, 5, 5)]
+    factors, total, expected, columns = PySciML.Factors(blocks, 4), ones(10), ones(10), rand(7, 11)
+    for column in eachcol(columns)
+        PySciML.keep_factors!(total, factors, column)
+        expected[2:7] .+= vec(column[3:5] * column[1:2]')
+        expected[8:9] .+= column[6:7]
+    end
+    @test PySciML.add_factors!(total, factors) ≈ expected rtol = 1.0e-14
+    @test PySciML.add_factors!(total, factors) ≈ expected rtol = 1.0e-14
+end
+
 @testset "solves by $word" for word in METHODS
     dt = word == "Euler" ? 1.0e-4 : 0.0
     low = word in ("Euler", "ImplicitEuler", "ABDF2", "Rosenbrock23", "TRBDF2")
@@ -273,7 +285,7 @@ end
     values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
     x = [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
     has_steps = word in ("Euler",)
-    model = PySciML.load_pullback(load(LOTKA_VOLTERRA), load(COTANGENTS))
+    model = PySciML.load_pullback(load(LOTKA_VOLTERRA), load(COTANGENTS), Int[])
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "discrete",
         1.0e-5, 1.0e-7, has_steps ? 1.0e-3 : 0.0, 0.0, 100_000, Float64[], !has_steps
@@ -331,7 +343,7 @@ end
 @testset "the gradient of the implicit steps that $word took" for word in PySciML.ROSENBROCK
     times, x = [0.0, 0.5, 0.51, 1.0, 2.0], [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
     values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
-    program = PySciML.load_pullback(load(FORCED), load(FORCED_COTANGENTS))
+    program = PySciML.load_pullback(load(FORCED), load(FORCED_COTANGENTS), Int[])
     model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "auto",

@@ -73,6 +73,12 @@ def test_a_neural_equation_against_forward_mode(julia, algorithm):
     assert_equal(both(neural(), neural_data(), algorithm, loss="mse", **loose), 1e-5 if loose else 1e-8)
 
 
+def test_a_wide_network_against_forward_mode(julia):
+    """Weights' cotangents are kept as factors, more of them than fit into the memory for them."""
+    assert_equal(both(neural(2, 30), neural_data(), "Vern7", loss="mse", rtol=1e-10, atol=1e-12), 1e-7)
+    assert_equal(both(neural(2, 30), neural_data(), "Rodas5P", loss="mse", rtol=1e-7, atol=1e-9), 1e-4)
+
+
 def test_a_neural_equation_against_diffrax(julia):
     require_engine("diffrax")
     assert_equal(both(neural(), neural_data(), other="diffrax", loss="mse"))

@@ -95,7 +95,7 @@ def test_dates(engine):
     np.testing.assert_allclose(ps.solve(later, saveat=dates[2:], engine=engine).x, [2.0], rtol=1e-8)
 
 
-JULIA_WORDS = ["forward", "forward_over_solver", "interpolating", "gauss", "quadrature", "backsolve"]
+JULIA_WORDS = ["discrete", "forward", "forward_over_solver", "interpolating", "gauss", "quadrature", "backsolve"]
 WORDS = {
     ("diffrax", "linear"): ["checkpointed"],  # one of two each: these compile long
     ("diffrax", "previous"): ["forward"],

@@ -11,7 +11,7 @@ TIGHT = {"rtol": 1e-11, "atol": 1e-12}
 TIMES = np.linspace(0, 4, 9)
 WORDS = {
     "diffrax": ["forward", "checkpointed"],
-    "julia": ["forward", "forward_over_solver", "interpolating", "gauss", "quadrature", "backsolve"],
+    "julia": ["discrete", "forward", "forward_over_solver", "interpolating", "gauss", "quadrature", "backsolve"],
 }
 ALGORITHMS = {"diffrax": "DP8", "julia": "Vern9"}  # as in test_gradients, so that words compile once
 

@@ -8,8 +8,9 @@ import numpy as np
 from ...ir.derivatives import jvp
 from ...ir.expand import expand_networks
 from ...ir.jacobian import compressed_jacobian, time_gradient, unrolled_jacobian
+from ...ir.outer import Block, factor_output
 from ...ir.program import Program
-from ...ir.reverse import vjp
+from ...ir.reverse import COTANGENT, vjp
 from ...ir.simplify import simplify_program
 from ...ir.sparsity import find_pattern
 from ...ir.unroll import count_operations
@@ -51,11 +52,16 @@ def derive(program: Program, color: Coloring) -> Derivatives:
     return Derivatives(*_derive_jacobian(expanded, color), time_gradient(expanded), jvp(expanded, ["u"]))
 
 
-def derive_pullback(program: Program) -> Program:
-    """Cotangents of a Program's inputs, its input ``t`` apart, from those of its outputs: of these, 0 always wins."""
-    return vjp(
-        program, [item.name for item in program.inputs if item.name != "t"], zeros_win=program.outputs[0].name != "du"
-    )
+def derive_pullback(program: Program) -> tuple[Program, tuple[Block, ...]]:
+    """Cotangents of a Program's inputs, its input ``t`` apart, from those of its outputs.
+
+    Those of the parameters of a right-hand side may be given by their factors. An element of other Programs whose
+    cotangent is 0 adds nothing, be it NaN.
+    """
+    if program.outputs[0].name == "du":
+        return factor_output(vjp(program, ["u", "p"]), COTANGENT + "p")
+    names = [item.name for item in program.inputs if item.name != "t"]
+    return vjp(program, names, zeros_win=True), ()
 
 
 def derive_second(program: Program) -> Program:

@@ -116,7 +116,7 @@ class JuliaEngine(AbstractEngine):
         )
 
     def make_objective(self, request: ObjectiveRequest) -> "JuliaObjective":
-        solve = request.solve
+        solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
             self._load_model(solve.program, solve.algorithm, is_reversed=True),
@@ -128,7 +128,7 @@ class JuliaEngine(AbstractEngine):
             _floats(request.weights).T,
             _floats(request.x0),
             self._load_algorithm(solve),
-            choose_sensitivity(request),
+            sensitivity,
             *_options(solve),
             *([] if request.observe is None else [self._load_reversed(request.observe), int(solve.u0.size)]),
         )
@@ -244,8 +244,10 @@ class JuliaEngine(AbstractEngine):
     def _load_reversed(self, program: Program) -> Handle:
         """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
         if program.hash not in self._reversed:
-            pullback = self._load(derive_pullback(program))
-            self._reversed[program.hash] = self._bridge.call("load_pullback", self._load(program), pullback)
+            pullback, blocks = derive_pullback(program)
+            self._reversed[program.hash] = self._bridge.call(
+                "load_pullback", self._load(program), self._load(pullback), np.array(blocks, dtype=np.int64).ravel()
+            )
         return self._reversed[program.hash]
 
     def _load_plain(self, program, is_reversed):
