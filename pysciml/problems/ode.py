@@ -192,6 +192,13 @@ class ODEProblem:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {key: dict(v) if isinstance(v, MappingProxyType) else v for key, v in values.items()}
 
+    def _with(self, changes):
+        """The problem with other fields; the rest is shared."""
+        problem = object.__new__(type(self))
+        vars(problem).update((name, vars(self)[name]) for name in _FIELDS)
+        problem._set(**changes)
+        return problem
+
     @property
     def _labels(self):
         return Labels(self.dims, self.coords, self.units, self.long_names)
@@ -259,15 +266,15 @@ class ODEProblem:
             changes |= dict(zip(("t_span", "span", "calendar"), parts, strict=True))
             p_values = changes.get("p_values", self.p_values)
             changes["p_values"] = move_epoch(self.p_layout, p_values, self.calendar, changes["calendar"])
-        values = self.fields() | changes
-        check_coverage(self.p_layout, *(values[key] for key in ("p_values", "t_span", "span", "calendar")))
+        covered = ("p_values", "t_span", "span", "calendar")
+        check_coverage(self.p_layout, *(changes.get(key, getattr(self, key)) for key in covered))
         if name is not None:
             changes["name"] = _check_title(name)
         if events is not None or "calendar" in changes:
             labels, calendar = self._labels, changes.get("calendar", self.calendar)
             given = self.events if events is None else events
             changes["events"] = read_events(given, self.u_layout, self.p_layout, labels.names, calendar)
-        return ODEProblem.from_fields(**(self.fields() | changes))
+        return self._with(changes)
 
     @property
     def stop_times(self) -> np.ndarray:
@@ -351,3 +358,6 @@ def _check_title(name):
     if name is not None and not isinstance(name, str):
         raise ProblemError(f"name must be a string, got {name!r}")
     return name
+
+
+_FIELDS = tuple(field.name for field in fields(ODEProblem))  # what is computed of them at first use isn't shared
