@@ -40,7 +40,7 @@ class SolveRequest:
     dtmax: float | None = None
     max_steps: int = 100_000
     progress: bool = False
-    mass_matrix: np.ndarray | None = None  # (state, state): M du/dt = f; None: the identity
+    mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
 
     @property

@@ -11,6 +11,7 @@ using PySciML: PySciML
         PySciML.run_sample_solve("QNDF")
         PySciML.run_sample_model("FBDF", false)
         PySciML.run_sample_model("FBDF", true)
+        PySciML.run_sample_model("QNDF", true)
     end
     PySciML.forget_samples()
 end

@@ -9,6 +9,8 @@ using PySciML: PySciML
     @compile_workload begin
         PySciML.run_sample_solve("KenCarp4")
         PySciML.run_sample_solve("TRBDF2")
+        PySciML.run_sample_model("KenCarp4", true)
+        PySciML.run_sample_model("TRBDF2", true)
     end
     PySciML.forget_samples()
 end

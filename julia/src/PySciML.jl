@@ -8,7 +8,7 @@ for them is in `ext/`.
 module PySciML
 
 using ADTypes: AutoFiniteDiff
-using DiffEqBase: BrownFullBasicInit
+using DiffEqBase: BrownFullBasicInit, NoInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
@@ -24,7 +24,7 @@ using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner, Vern7
 using PrecompileTools: @compile_workload, @setup_workload
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
-using SparseArrays: SparseMatrixCSC, nonzeros, sparse
+using SparseArrays: SparseMatrixCSC, dropzeros!, nonzeros, sparse
 using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_coloring
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
@@ -41,6 +41,7 @@ include("options.jl")
 include("automatic.jl")
 include("retcodes.jl")
 include("events.jl")
+include("algebraic.jl")
 include("solve.jl")
 include("sensitivities.jl")
 include("explicit.jl")

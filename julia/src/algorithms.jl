@@ -111,7 +111,7 @@ make_algorithm(spec) = get!(() -> build_algorithm(method_of(spec), options_of(sp
 
 function build_algorithm(word, options)
     maker = getproperty(LOADED[PACKAGES[word]], Symbol(word))
-    startswith(word, "Auto") && return maker(make_algorithm(get(options, "stiff", "Rodas5P")))
+    startswith(word, "Auto") && return maker(make_algorithm(stiff_member(options)))
     PACKAGES[word] == :Sundials && return sundials_algorithm(maker, word, options)
     keywords = Dict{Symbol, Any}()
     has_jacobian(word) && (keywords[:autodiff] = DIFFERENCES)

@@ -3,7 +3,10 @@
 
 const TIGHT = 1.0e-6 # tolerances below ask for methods of higher order
 const SMALL = 50 # states up to which Rosenbrock methods are the stiff ones, multistep methods beyond
-const MEDIUM = 500 # states up to which linear systems are solved by a dense factorisation
+# States up to which systems without a sparse pattern are factored. FBDF at 1e-6, dense LU against GMRES without a
+# preconditioner (benchmarks/linear_solvers.py): 0.17 and 1.9 s (kernel 600), 1.0 and 5.1 (kernel 1000), 0.5 and 0.9 (full 600),
+# 1.2 and 3.7 (full 1000), 12 and 26 (full 2000). A doubling costs LU 10 times as much, GMRES 7: they meet about here.
+const MEDIUM = 4000
 
 automatic_words(rtol, n) = rtol < TIGHT ? ("Vern7", n > SMALL ? "FBDF" : "Rodas5P") : ("Tsit5", n > SMALL ? "FBDF" : "Rosenbrock23")
 
@@ -34,10 +37,12 @@ note_cache(cache::CompositeCache) = (MEMBERS_USED[cache.current] = true; nothing
 is_multistep_due(n) = IS_AUTOMATIC[] && n > SMALL && MEMBERS_USED[2]
 
 "A sparse Jacobian is factored: GMRES without a preconditioner takes the more iterations the finer a grid is."
-function multistep_algorithm(n, is_sparse)
+function multistep_algorithm(problem)
     reason = load_algorithm("FBDF")
     reason == "" || error(reason)
-    return Base.invokelatest(make_algorithm, n > MEDIUM && !is_sparse ? "FBDF;linear_solver=GMRES" : "FBDF")
+    is_krylov = length(problem.u0) > MEDIUM && problem.f.jac_prototype === nothing
+    spec = is_krylov ? "FBDF;linear_solver=GMRES" : complete_spec("FBDF", problem)
+    return Base.invokelatest(make_algorithm, spec)
 end
 
 "The words that took steps in the last solve of `n` states."

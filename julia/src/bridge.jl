@@ -139,7 +139,6 @@ end
 function load_problem(program, u0, p, t0, t1, mass_matrix)
     f, p, t_span = RightHandSide(program), floats(p), (Float64(t0), Float64(t1))
     mass_matrix === nothing && return make_problem(f, u0, p, t_span)
-    nonlinear_package() # finds consistent algebraic states
     return make_problem(f, u0, p, t_span; mass_matrix = collect(Float64, mass_matrix))
 end
 

@@ -81,7 +81,7 @@ end
 
 Generated derivatives of a right-hand side. `entries` writes the Jacobian's elements at `(rows, columns)`, sorted by
 column, then by row (nothing: there is no Jacobian to be had at a price); `prototype` is its sparse pattern, or nothing
-if it is dense.
+if it is dense; `factorisation` names the quicker way to factor that.
 """
 struct Derivatives
     entries::Union{Nothing, Generated}
@@ -92,8 +92,10 @@ struct Derivatives
     time::Generated
     product::GeneratedProduct
     second::Union{Nothing, GeneratedSecond}
+    factorisation::String
 end
 
 function Derivatives(entries, rows, columns, prototype, time, product, second)
-    return Derivatives(entries, rows, columns, Vector64(undef, length(rows)), prototype, time, product, second)
+    values, factorisation = Vector64(undef, length(rows)), prototype === nothing ? "" : choose_factorisation(prototype)
+    return Derivatives(entries, rows, columns, values, prototype, time, product, second, factorisation)
 end

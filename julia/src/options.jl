@@ -4,7 +4,48 @@ const LINEAR_SOLVERS = Dict{String, Any}(
     "LU" => LinearSolve.LUFactorization(), "QR" => LinearSolve.QRFactorization(), "KLU" => LinearSolve.KLUFactorization(),
     "UMFPACK" => LinearSolve.UMFPACKFactorization(), "GMRES" => LinearSolve.KrylovJL_GMRES(),
     "BiCGStab" => LinearSolve.KrylovJL_BICGSTAB(),
+    # of one type, so that solvers are compiled once for both
+    "sparse KLU" => LinearSolve.DefaultLinearSolver(LinearSolve.DefaultAlgorithmChoice.KLUFactorization),
+    "sparse UMFPACK" => LinearSolve.DefaultLinearSolver(LinearSolve.DefaultAlgorithmChoice.UMFPACKFactorization),
 )
+
+"""
+Floating-point operations an entry of the factors: with fewer, KLU's loops over single columns are faster than UMFPACK's
+dense blocks. `benchmarks/factors.jl` measures where they meet.
+"""
+const FEW_FLOPS = 60
+
+"""
+    choose_factorisation(pattern)
+
+The quicker way to factor matrices of a sparse pattern again and again, by what KLU's analysis of it foretells (Davis and
+Palamadai Natarajan 2010, doi:10.1145/1824801.1824814).
+"""
+function choose_factorisation(pattern)
+    klu = Base.get_extension(LinearSolve, :LinearSolveSparseArraysExt).KLU
+    factors = klu.KLUFactorization(pattern)
+    klu.klu_analyze!(factors)
+    (; est_flops, lnz, unz) = factors.symbolic
+    return 0 <= est_flops <= FEW_FLOPS * (lnz + unz) ? "KLU" : "UMFPACK"
+end
+
+const FULL_ONLY = (:OrdinaryDiffEqFIRK, :OrdinaryDiffEqExtrapolation)
+const UNFACTORED = (FULL_ONLY..., :OrdinaryDiffEqExponentialRK) # methods that sparse matrices aren't factored for
+
+"A spec with the linear solver that suits a problem's sparse Jacobian, unless it names one or uses none."
+function complete_spec(spec, problem)
+    problem.f.jac_prototype isa SparseMatrixCSC{Float64, Int} && !occursin("linear_solver=", spec) || return spec
+    word = method_of(spec)
+    word in ("CVODE_BDF", "ARKODE") && return spec * ";linear_solver=KLU"
+    is_factored = startswith(word, "Auto") || has_jacobian(word) && !(PACKAGES[word] in UNFACTORED)
+    return is_factored ? "$spec;linear_solver=sparse $(problem.f.f.derivatives.factorisation)" : spec
+end
+
+"The spec of the method that takes over from the first one of a pair."
+function stiff_member(options)
+    word = get(options, "stiff", "Rodas5P")
+    return haskey(options, "linear_solver") ? "$word;linear_solver=$(options["linear_solver"])" : word
+end
 
 const NONLINEAR_SOLVERS = Dict{String, Symbol}("Newton" => :NLNewton, "functional" => :NLFunctional, "Anderson" => :NLAnderson)
 
@@ -77,8 +118,12 @@ is_sparse_only(algorithm::OrdinaryDiffEqCore.OrdinaryDiffEqAlgorithm) = hasprope
     algorithm.linsolve isa Union{LinearSolve.KLUFactorization, LinearSolve.UMFPACKFactorization}
 is_sparse_only(algorithm::SciMLBase.AbstractODEAlgorithm) = :KLU in typeof(algorithm).parameters
 
+"Does an algorithm write to each element of its matrices, zero or not?"
+is_full_only(algorithm) = nameof(parentmodule(typeof(algorithm))) in FULL_ONLY
+
 "A problem whose Jacobian is stored as the algorithm's linear solver needs it: one without a pattern counts as full."
 function prepare_problem(problem, algorithm)
+    is_full_only(algorithm) && (problem = full_problem(problem))
     is_sparse_only(algorithm) && problem.f.jac_prototype === nothing || return problem
     n = length(problem.u0)
     return remake(problem; f = remake(problem.f; jac_prototype = sparse(ones(n, n))))

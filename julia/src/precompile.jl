@@ -56,12 +56,19 @@ function run_sample_solve(word)
     end
 end
 
+"The automatic choice, which has a pair of methods for loose and for tight tolerances, and others for many states."
+function run_sample_automatic(n, rtol)
+    arguments = (load_sample(SAMPLE_ENTRIES), ones(n), [1.0], 0.0, 1.0, "auto", [0.5, 1.0], rtol)
+    call_sample("solve_request", arguments..., SAMPLE_OPTIONS[2:end]...)
+    return nothing
+end
+
 "A solve with generated derivatives, the entries of a diagonal Jacobian among them."
-function run_sample_model(word, is_sparse)
+function run_sample_model(word, is_sparse, mass_matrix...)
     call_sample("load_algorithm", word)
     f, entries, product = load_sample(SAMPLE_TEXT), load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT)
     model = hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, is_sparse, entries, product)
-    call_sample("solve_request", model, SAMPLE_PROBLEM..., word, [0.5, 1.0], SAMPLE_OPTIONS...)
+    call_sample("solve_request", model, SAMPLE_PROBLEM..., word, [0.5, 1.0], SAMPLE_OPTIONS..., mass_matrix...)
     return nothing
 end
 
@@ -94,12 +101,16 @@ end
         for word in ("auto", "Tsit5", "Vern7", "Vern9", "Rosenbrock23", "Rodas5P")
             run_sample_solve(word)
         end
+        foreach(run_sample_automatic, (2, SMALL + 1, SMALL + 1), (1.0e-8, 1.0e-8, 1.0e-6))
         addresses()
         call_sample("versions")
         call_sample("call_many", (("return_codes",),))
         call_sample("color_pattern", [0, 1, 2], [0, 1])
         run_sample_model("Rodas5P", false)
         run_sample_model("Rodas5P", true)
+        run_sample_model("Rodas5P", false, [2.0, 2.0])
+        run_sample_model("Rodas5P", true, [2.0, 2.0])
+        run_sample_model("Rosenbrock23", true)
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
         end

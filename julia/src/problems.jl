@@ -126,7 +126,7 @@ const LARGEST_JACOBIAN = 500
 
 """
 An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian where one is of use: sparse or dense as
-its generated derivatives say, dense by dual numbers for few states, dense beside a mass matrix.
+its generated derivatives say, dense by dual numbers for few states. `mass_matrix` is a matrix or its diagonal.
 """
 function make_problem(f::RightHandSide, u0, p, t_span; mass_matrix = LinearAlgebra.I)
     make() = make_function(f, eltype(u0), length(u0), mass_matrix)
@@ -136,14 +136,23 @@ end
 
 function make_function(f, T, n, mass_matrix)
     derivatives = (; tgrad = TimeGradient(f), jvp = StateTangent(f), vjp = StateProduct(f), vjp_p = ParameterProduct(f))
-    if has_sparse_jacobian(f) && mass_matrix === LinearAlgebra.I
-        jac_prototype = convert(SparseMatrixCSC{T, Int}, f.derivatives.prototype)
-        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives...)
-    elseif n <= LARGEST_JACOBIAN || has_sparse_jacobian(f)
+    mass_matrix = store_mass(mass_matrix, has_sparse_jacobian(f))
+    if has_sparse_jacobian(f)
+        jac_prototype = union_pattern(convert(SparseMatrixCSC{T, Int}, f.derivatives.prototype), mass_matrix)
+        ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives..., mass_matrix)
+    elseif n <= LARGEST_JACOBIAN
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), derivatives..., mass_matrix)
     else
         ODEFunction{true, SciMLBase.FullSpecialize}(f; derivatives..., mass_matrix)
     end
 end
+
+"A mass matrix, stored as the Jacobian is: SciML's sums of both are of one kind."
+store_mass(mass_matrix, is_sparse) = mass_matrix
+store_mass(diagonal::Vector64, is_sparse) = store_mass(Diagonal(diagonal), is_sparse)
+store_mass(M::AbstractMatrix, is_sparse) = is_sparse ? dropzeros!(sparse(M)) : Matrix(M)
+
+union_pattern(prototype, mass_matrix) = prototype
+union_pattern(prototype, mass_matrix::SparseMatrixCSC) = prototype .+ abs.(mass_matrix)
 
 has_sparse_jacobian(f) = f.derivatives !== nothing && f.derivatives.prototype !== nothing

@@ -59,14 +59,16 @@ struct Options
 end
 
 """
-What the automatic choice begins with: it always sees problems of one type, without a sparse matrix, for which it is
-compiled already. What it does with a sparse one is solved again anyway.
+A problem without its sparse matrix: what methods for full matrices get, and what the automatic choice begins with, which
+so always sees problems of one type, for which it is compiled already. What it does with a sparse one is solved again
+anyway.
 """
-function start_problem(problem)
+function full_problem(problem)
     f = problem.f
     f.jac_prototype === nothing && return problem
+    mass_matrix = f.mass_matrix isa AbstractMatrix ? Matrix(f.mass_matrix) : f.mass_matrix
     plain = ODEFunction{true, SciMLBase.FullSpecialize}(
-        f.f; f.mass_matrix, f.jac, f.tgrad, f.jvp, f.vjp, f.vjp_p
+        f.f; mass_matrix, f.jac, f.tgrad, f.jvp, f.vjp, f.vjp_p
     )
     return ODEProblem{true}(plain, problem.u0, problem.tspan, problem.p)
 end
@@ -75,19 +77,20 @@ end
 function solve_problem(problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
     fill!(MEMBERS_USED, false)
     IS_AUTOMATIC[] = spec == "auto"
-    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, options, saveat, dense, everystep)
+    problem, start = begin_problem(problem)
+    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, saveat, dense, everystep)
     if spec != "auto"
-        algorithm = make_algorithm(spec)
+        algorithm = make_algorithm(complete_spec(spec, problem))
         return run(prepare_problem(problem, algorithm), algorithm)
     end
     n = length(problem.u0)
-    solution = run(start_problem(problem), automatic_algorithm(options.rtol, n))
+    solution = run(full_problem(problem), automatic_algorithm(options.rtol, n))
     return is_multistep_due(n) && !is_interrupted() ? run_multistep(run, problem) : solution
 end
 
 "The automatic choice for many states of a stiff problem, from the start."
 function run_multistep(run, problem)
-    algorithm = multistep_algorithm(length(problem.u0), problem.f.jac_prototype !== nothing)
+    algorithm = multistep_algorithm(problem)
     fill!(MEMBERS_USED, false)
     solution = run(problem, algorithm)
     MEMBERS_USED[2] = true
@@ -107,14 +110,10 @@ const OrdinaryAlgorithm =
     Union{OrdinaryDiffEqCore.OrdinaryDiffEqAlgorithm, OrdinaryDiffEqCore.OrdinaryDiffEqCompositeAlgorithm}
 
 "What Sundials does not know."
-own_keywords(algorithm, options) = NamedTuple()
-own_keywords(::OrdinaryAlgorithm, options) = (; internalnorm = nan_norm, options.adaptive)
+own_keywords(algorithm, options, initializealg) = NamedTuple()
+own_keywords(::OrdinaryAlgorithm, options, initializealg) = (; internalnorm = nan_norm, options.adaptive, initializealg)
 
-"Algebraic states start where their equations hold, near the values given."
-start_keywords(mass_matrix) = NamedTuple()
-start_keywords(mass_matrix::Matrix{Float64}) = (; initializealg = BrownFullBasicInit(1.0e-10))
-
-function run_solver(problem, algorithm, options, saveat, dense, everystep)
+function run_solver(problem, algorithm, start, options, saveat, dense, everystep)
     # a solve backwards can't begin with a step onto the end
     watch, tstops = WATCH, filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
     if !isempty(options.events)
@@ -124,8 +123,7 @@ function run_solver(problem, algorithm, options, saveat, dense, everystep)
     return solve(
         problem, algorithm;
         step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense,
-        save_everystep = everystep, callback = watch, own_keywords(algorithm, options)...,
-        start_keywords(problem.f.mass_matrix)...,
+        save_everystep = everystep, callback = watch, own_keywords(algorithm, options, start)...,
     )
 end
 

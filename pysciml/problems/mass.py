@@ -10,17 +10,22 @@ from .names import check_known
 
 
 def read_mass_matrix(given, layout: Layout) -> np.ndarray | None:
-    """The matrix ``(n, n)`` over the flat state, None for the identity; ProblemError for what can't be one.
+    """The diagonal ``(n,)`` over the flat state, or the matrix ``(n, n)`` where that is not all; None for the identity.
 
-    A mapping or a vector holds the diagonal; a state that a mapping doesn't name has 1.
+    A mapping or a vector holds the diagonal; a state that a mapping doesn't name has 1. ProblemError for what can't be a
+    mass matrix.
     """
     if given is None:
         return None
-    matrix = np.diag(_from_names(given, layout)) if isinstance(given, Mapping) else _from_array(given, layout.size)
+    matrix = _from_names(given, layout) if isinstance(given, Mapping) else _from_array(given, layout.size)
     if not np.all(np.isfinite(matrix)):
         raise ProblemError("mass_matrix holds NaN or infinity")
+    if matrix.ndim == 2 and np.count_nonzero(matrix) == np.count_nonzero(np.diagonal(matrix)):
+        matrix = np.diagonal(matrix).copy()
+    if matrix.ndim == 1:
+        return None if np.all(matrix == 1) else matrix
     _check_semi_explicit(matrix)
-    return None if np.array_equal(matrix, np.eye(layout.size)) else matrix
+    return matrix
 
 
 def _from_names(given, layout):
@@ -40,7 +45,7 @@ def _from_array(given, n):
     array = _read_numbers(given)
     if array.shape not in ((n, n), (n,)):
         raise ProblemError(f"mass_matrix has shape {array.shape}, expected ({n}, {n}), or ({n},) for a diagonal")
-    return np.diag(array) if array.ndim == 1 else array
+    return array
 
 
 def _read_numbers(given):

@@ -77,6 +77,8 @@ LINEAR = [
     ("CVODE_BDF", {"linear_solver": "KLU"}),
     ("CVODE_BDF", {"linear_solver": "GMRES"}),
 ]
+# one word of each family that treats a sparse matrix in its own way
+SPARSE = "Rodas5P QNDF KenCarp4 AutoTsit5 CVODE_BDF ARKODE RadauIIA5 ImplicitHairerWannerExtrapolation auto".split()
 
 
 @pytest.mark.parametrize(("word", "options"), LINEAR)
@@ -90,6 +92,19 @@ def test_linear_solvers(word, options):
     got = next(iter(ds.data_vars.values())).values
     assert np.max(np.abs(got - want) / (1e-9 + 1e-7 * np.abs(want))) < 100
     assert json.loads(ds.attrs["pysciml"])["settings"]["algorithm_options"] == options
+
+
+@pytest.mark.parametrize("word", SPARSE)
+def test_a_sparse_jacobian_suits_each_family(word):
+    """120 cells: the pattern is sparse, whatever the method makes of it."""
+    require_engine("julia")
+    x = np.arange(1, 121) / 121
+    problem = ps.ODEProblem(lambda t, u, p: heat(u, p), np.sin(np.pi * x), (0, 0.5), {"rate": 1.0})
+    ds = ps.solve(problem, word, saveat=[0.1, 0.5], engine="julia", rtol=1e-7, atol=1e-9)
+    rate = 4 * 31**2 * np.sin(np.pi / 242) ** 2
+    want = np.exp(-rate * ds.time.values)[:, None] * np.sin(np.pi * x)
+    got = next(iter(ds.data_vars.values())).values
+    assert np.max(np.abs(got - want) / (1e-9 + 1e-7 * np.abs(want))) < 100
 
 
 def test_fixed_steps_are_dt():

@@ -99,3 +99,53 @@ def test_the_other_engine_refuses():
     require_engine("diffrax")
     with pytest.raises(UnsupportedByEngine, match="'mass matrix'; engine='julia' does"):
         ps.solve(make_pair(), engine="diffrax")
+
+
+def cells(c):
+    """Differences of neighbours on a line with c = 0 beyond its ends."""
+    ends = np.array([c[1] - 2 * c[0]]), np.array([c[-2] - 2 * c[-1]])
+    return np.concatenate([ends[0], c[2:] - 2 * c[1:-1] + c[:-2], ends[1]])
+
+
+def make_grid(n):
+    """Heat on n cells, lost by a rate z of each that an algebraic equation gives: c = exp(-(k + 1) t) sin(pi x)."""
+    x, rate = np.arange(1, n + 1) / (n + 1), 0.1 * (n + 1.0) ** 2
+
+    def model(t, u, p):
+        return {"c": p.rate * cells(u.c) - u.z, "z": u.z - u.c}
+
+    start = {"c": np.sin(np.pi * x), "z": np.zeros(n)}
+    k = 4 * rate * np.sin(np.pi / (2 * n + 2)) ** 2
+    problem = ps.ODEProblem(model, start, (0, 1), {"rate": rate}, mass_matrix={"z": 0})
+    return problem, np.exp(-(k + 1) * TIMES[:3])[:, None] * np.sin(np.pi * x)
+
+
+@pytest.mark.parametrize(("word", "n"), [("auto", 400), ("FBDF", 400)])
+def test_a_grid_with_algebraic_rows(word, n):
+    """The Jacobian is sparse from 100 states on."""
+    require_engine("julia")
+    problem, want = make_grid(n)
+    ds = ps.solve(problem, word, saveat=TIMES[:3], rtol=1e-7, atol=1e-7, engine="julia")
+    for name in ("c", "z"):
+        assert ds[name].shape == want.shape
+        assert np.max(np.abs(ds[name].values - want)) < 50e-7
+
+
+def test_many_algebraic_rows_are_quick():
+    """Full matrices of so many states would take minutes."""
+    require_engine("julia")
+    problem, want = make_grid(5000)
+    ds = ps.solve(problem, "Rodas5P", saveat=TIMES[:3], rtol=1e-5, atol=1e-5, engine="julia")
+    assert np.max(np.abs(ds.c.values - want)) < 50e-5
+
+
+def test_a_full_matrix_beside_a_sparse_jacobian():
+    """Finite elements: the mass of neighbours is coupled."""
+    require_engine("julia")
+    n = 150
+    x, h = np.arange(1, n + 1) / (n + 1), 1 / (n + 1)
+    mass = (np.diag(np.full(n, 4.0)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)) / 6
+    problem = ps.ODEProblem(lambda t, u, p: cells(u) / h**2, np.sin(np.pi * x), (0, 0.1), mass_matrix=mass)
+    ds = ps.solve(problem, "Rodas5P", saveat=[0.1], rtol=1e-8, atol=1e-10, engine="julia")
+    rate = 4 * np.sin(np.pi * h / 2) ** 2 / h**2 / ((2 + np.cos(np.pi * h)) / 3)
+    np.testing.assert_allclose(ds[next(iter(ds.data_vars))].values[0], np.exp(-0.1 * rate) * np.sin(np.pi * x), rtol=1e-6)

@@ -24,6 +24,11 @@ LARGEST_DENSE = 500  # states; a larger matrix is sparse or not made
 SPARSE_FROM = 100
 FEW_ENTRIES = 6  # a column
 DENSEST, DENSEST_LARGE = 0.02, 0.1  # share of nonzero entries, to LARGEST_DENSE states and from there
+# Sparse matrices are factored by KLU where its analysis foretells at most 60 floating-point operations an entry of the
+# factors (julia/src/options.jl), else by UMFPACK. Seconds of a warm Rodas5P solve by KLU and UMFPACK: line of 1e3 cells
+# 0.0023, 0.0045; 1e4 0.016, 0.042; 1e5 0.22, 0.71; Brusselator of 16^2 0.029, 0.047; 32^2 0.32, 0.23; 64^2 3.6, 1.7
+# (benchmarks/linear_solvers.py). One more factorisation and two solves, UMFPACK's time over KLU's, by operations an
+# entry: 0.7 6.5 to 11, 20 5.4, 40 3.5, 36 1.9, 45 1.5, 71 1.1, 75 0.65, 92 0.65, 170 0.32 (benchmarks/factors.jl).
 MOST_TANGENTS = 50_000_000  # numbers in an array of tangents, one an element and colour
 
 # (starts, rows) of a pattern by columns -> a colour a column
