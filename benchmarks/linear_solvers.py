@@ -84,7 +84,14 @@ def time_solve(problem, algorithm):
     while len(times) < 2 or (sum(times) < 2.0 and len(times) < 10):
         start = time.perf_counter()
         t, _ = ps.solve(
-            problem, algorithm, saveat=[problem.span[1]], rtol=1e-6, atol=1e-6, engine="julia", output="arrays", check=False
+            problem,
+            algorithm,
+            saveat=[problem.span[1]],
+            rtol=1e-6,
+            atol=1e-6,
+            engine="julia",
+            output="arrays",
+            check=False,
         )
         times.append(time.perf_counter() - start)
         if len(t) == 0 or times[-1] > LIMIT:

@@ -12,7 +12,7 @@ from .names import check_known
 def read_mass_matrix(given, layout: Layout) -> np.ndarray | None:
     """The diagonal ``(n,)`` over the flat state, or the matrix ``(n, n)`` where that is not all; None for the identity.
 
-    A mapping or a vector holds the diagonal; a state that a mapping doesn't name has 1. ProblemError for what can't be a
+    A mapping or a vector holds the diagonal; a state that a mapping doesn't name has 1. ProblemError for what is no
     mass matrix.
     """
     if given is None:
