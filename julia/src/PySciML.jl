@@ -12,7 +12,7 @@ using DiffEqBase: BrownFullBasicInit, NoInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
+using LinearAlgebra: LinearAlgebra, Diagonal, Factorization, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
 using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers

@@ -31,7 +31,7 @@ struct StepMemory
     total::Vector64
     factors::Factors
     column::Vector64
-    matrix::Ref{Any} # of an implicit step
+    matrix::Ref{Any} # of an implicit step, factored
 end
 
 function StepMemory(tableau, n, m, blocks)
@@ -142,7 +142,7 @@ function add_datum_between!(u_slope, memory, o, tableau, step, p, row)
     return loss
 end
 
-const MOST_KEPT = 200 # states up to which stages are kept, and not computed again
+const MOST_KEPT = 64 # states up to which stages are kept, and not computed again
 
 "Value and slopes by the initial value and the parameters, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)

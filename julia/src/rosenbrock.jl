@@ -54,8 +54,13 @@ stage_state!(memory, tableau::RosenbrockTableau, i, u) =
     add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1))
 
 function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between)
+    memory.matrix[] = factor_step(f, tableau, step, p)
+    return find_stages!(memory, f, tableau, step, p, memory.matrix[])
+end
+
+function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, matrix::Factorization)
     (; t, h, u) = step
-    matrix, slope = factor_step(f, tableau, step, p), memory.state_slope
+    slope = memory.state_slope
     f.derivatives.time(slope, u, p, t)
     for i in eachindex(memory.k)
         k = memory.own[i]
@@ -64,16 +69,20 @@ function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between
         add_stages!(k, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1))
         memory.k[i] = ldiv!(matrix, k)
     end
-    memory.matrix[] = matrix
     return nothing
 end
 
 function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, step, p, is_between)
-    (; t, h, u) = step
     before .+= after
     spread!(memory.cotangents, 1.0, tableau.b, after, eachindex(memory.k))
+    return reverse_stages!(before, memory, f, tableau, memory.matrix[], step, p)
+end
+
+function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix::Factorization, step, p)
+    (; t, h, u) = step
     for i in reverse(eachindex(memory.k))
-        v = ldiv!(adjoint(memory.matrix[]), memory.cotangents[i])
+        v = memory.cotangents[i]
+        ldiv!(adjoint(matrix), v)
         f.derivatives.second(memory.state_slope, memory.parameter_slope, v, memory.k[i], h * tableau.d[i], u, p, t)
         before .+= memory.state_slope
         memory.total .+= memory.parameter_slope
