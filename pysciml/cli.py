@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from .api.doctor import doctor
 from .demo import run_demo
-from .engines.julia.route import install, write_config
+from .engines.julia.precompile import compile_packages
+from .engines.julia.route import find_route, install, write_config
 from .errors import PySciMLError
 
 
@@ -39,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     using.add_argument("--executable", required=True, metavar="PATH", help="the julia program")
     using.add_argument("--project", required=True, metavar="PATH", help="a Julia project that has the packages")
     using.add_argument("--depot", action="append", default=[], metavar="PATH", help="a depot; may be given repeatedly")
+    using.add_argument("--no-compile", action="store_true", help="leave compiling to the first solves")
     using.set_defaults(run=_use_julia)
     return parser
 
@@ -54,14 +56,27 @@ def _doctor(options):
 
 
 def _install_julia(options):
-    install(progress=True)
+    _compile(install(progress=True))
     print(doctor())
 
 
 def _use_julia(options):
     path = write_config(executable=options.executable, project=options.project, depots=options.depot)
-    print(f"wrote {path}\n")
-    print(doctor())
+    print(f"wrote {path}", flush=True)
+    if not options.no_compile:
+        _compile(find_route())
+    print(f"\n{doctor()}")
+
+
+def _compile(route):
+    """Compile what solves need, saying which package; what was compiled stays if this is interrupted."""
+    if route.ready:
+        print(
+            "pysciml: compiling Julia's packages, which takes minutes once; Ctrl-C stops, another run goes on",
+            flush=True,
+        )
+        count = compile_packages(route, everything=True, say=lambda line: print(line, flush=True))
+        print(f"pysciml: {count} packages compiled" if count else "pysciml: all were compiled already")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,9 +33,12 @@ class SolveFailed(PySciMLError, RuntimeError):
         Why it stopped, with common causes and the next step.
     partial : xarray.Dataset or tuple or None
         What had been computed until then, in the form that was asked for.
+    failure : pysciml.api.failure.Failure or None
+        Cause, time, state and advice, as fields.
     """
 
-    def __init__(self, message, status=None, partial=None):
+    def __init__(self, message, status=None, partial=None, failure=None):
         super().__init__(message)
         self.status = status
         self.partial = partial
+        self.failure = failure

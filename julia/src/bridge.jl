@@ -105,7 +105,7 @@ end
     solve_request(program, u0, p, t0, t1, spec, saveat, options...)
 
 Solve one initial-value problem: times, states `(state, time)`, the name of the return code, the members that ran, the
-error's text if the solver threw one, and statistics.
+error's text if the solver threw one, statistics, and where a solve that failed stood: time and state, else nothing.
 """
 function solve_request(
         program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true,
@@ -115,16 +115,18 @@ function solve_request(
     spec = string(spec)
     problem = load_problem(program, u0, p, t0, t1, mass_matrix)
     options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events)
-    solution = try
-        solve_problem(problem, spec, options; saveat)
+    t, u, code, text, counts = try
+        solution = solve_problem(problem, spec, options; saveat)
+        solution.t, solution.u, solution.retcode, "", statistics(solution.stats)
     catch error
-        is_numerical(error) || rethrow()
-        ran = members_used(spec, options.rtol, length(u0))
-        return [Float64(t0)], reshape(u0, :, 1), "Failure", ran, sprint(showerror, error), (0, 0, 0, 0, 0)
+        code = thrown_code(error)
+        code === nothing && rethrow()
+        saved_rows(get_integrator(), t0, u0)..., code, error_text(error), (0, 0, 0, 0, 0)
     end
-    n = reached_rows(solution, saveat)
+    n = reached_rows((; t), saveat)
+    name, stop = ending(code, take_integrator(), t0, u0)
     ran = members_used(spec, options.rtol, length(u0))
-    return solution.t[1:n], as_columns(solution.u, n, length(u0)), return_name(solution.retcode), ran, "", statistics(solution.stats)
+    return t[1:n], as_columns(u, n, length(u0)), name, ran, text, counts, stop
 end
 
 "The first `n` of some vectors as the columns of a matrix."
@@ -146,7 +148,7 @@ end
     dense_request(program, u0, p, t0, t1, spec, options...)
 
 A solution that can be evaluated between its steps: the name of the return code, the time that it reached, the error's
-text if the solver threw one, and the solution.
+text if the solver threw one, the solution, and where a solve that failed stood.
 """
 function dense_request(
         program, u0, p, t0, t1, spec, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, mass_matrix = nothing
@@ -156,10 +158,13 @@ function dense_request(
     solution = try
         solve_problem(problem, string(spec), options; dense = true)
     catch error
-        is_numerical(error) || rethrow()
-        return "Failure", Float64(t0), sprint(showerror, error), nothing
+        code = thrown_code(error)
+        code === nothing && rethrow()
+        name, stop = ending(code, take_integrator(), t0, floats(u0))
+        return name, Float64(t0), error_text(error), nothing, stop
     end
-    return return_name(solution.retcode), solution.t[end], "", solution
+    name, stop = ending(solution.retcode, take_integrator(), t0, floats(u0))
+    return name, solution.t[end], "", solution, stop
 end
 
 "States `(state, time)` of a solution at any times that it reached."
@@ -229,4 +234,10 @@ How many different texts of Programs this process has compiled, and the seconds 
 function compilations()
     Base.cumulative_compile_timing(true)
     return length(FUNCTIONS), Base.cumulative_compile_time_ns()[1] / 1.0e9
+end
+
+"Drop what packages log in this task and in those that it starts: what a solve has to say is its status."
+function silence()
+    current_task().logstate = Base.CoreLogging.LogState(Base.CoreLogging.NullLogger())
+    return nothing
 end

@@ -1,4 +1,4 @@
-# How a solve ended, as a name that Python's table knows.
+# How a solve ended: a name that Python's table knows, and where a solve that failed stood.
 
 const INTERRUPTED = "Interrupted"
 
@@ -7,3 +7,49 @@ function return_name(code::ReturnCode.T)
     code == ReturnCode.Terminated && is_interrupted() && return INTERRUPTED
     return string(Symbol(code))
 end
+
+"""
+    ending(code, integrator, t0, u0)
+
+The name of how a solve ended, and the last time and state that it reached, or nothing after a success. An `integrator`
+of nothing: it did not begin.
+"""
+function ending(code, integrator, t0, u0)
+    name = return_name(code)
+    name == INTERRUPTED || !SciMLBase.successful_retcode(code) || return name, nothing
+    integrator === nothing && return name, (Float64(t0), u0)
+    return refine(name, integrator), (last_time(integrator), last_state(integrator, name))
+end
+
+"Sundials' time may become NaN."
+last_time(integrator) = Float64(isfinite(integrator.t) ? integrator.t : integrator.tprev)
+
+"The state at `integrator.t`: beside it stands that of the last step tried, which may have been rejected."
+last_state(integrator, name) = collect(Float64, integrator.u) # Sundials'
+last_state(integrator::OrdinaryDiffEqCore.ODEIntegrator, name) =
+    collect(Float64, name == INTERRUPTED ? integrator.u : integrator.uprev)
+
+"""
+What the last step tried tells: to SciML a step that can't be made smaller is unstable, whatever made it fail.
+"""
+refine(name, integrator) = name == "MaxIters" && integrator.t == integrator.tprev ? "DtLessThanMin" : name
+function refine(name, integrator::OrdinaryDiffEqCore.ODEIntegrator)
+    (name in ("Unstable", "DtLessThanMin") && !integrator.accept_step) || return name
+    all(isfinite, integrator.u) || return "Unstable"
+    return integrator.last_stepfail ? "ConvergenceFailure" : "DtLessThanMin"
+end
+
+"Where a callback finds room for the integrator of the present solve: in the task, since solves may run side by side."
+const INTEGRATOR = :pysciml_integrator
+
+function keep_integrator(callback, u, t, integrator)
+    task_local_storage(INTEGRATOR, integrator)
+    SciMLBase.u_modified!(integrator, false)
+    return nothing
+end
+
+"The integrator of the solve that has just ended, or nothing if it did not begin."
+get_integrator() = get(task_local_storage(), INTEGRATOR, nothing)
+
+"The same, kept no longer."
+take_integrator() = pop!(task_local_storage(), INTEGRATOR, nothing)

@@ -12,6 +12,7 @@ is_interrupted() = INTERRUPT[] != 0
 function watch(u, t, integrator)
     note_member(integrator)
     PROGRESS[5] = value(t)
+    SINCE_STEP[] = 0
     return is_interrupted() || is_multistep_due(length(u))
 end
 
@@ -33,7 +34,8 @@ end
 
 (act::Act)(integrator) = any(act.events.fires) ? apply_events!(act.events, integrator) : terminate!(integrator)
 
-make_watch(events) = DiscreteCallback(Watch(events), Act(events); save_positions = (false, false))
+make_watch(events) =
+    DiscreteCallback(Watch(events), Act(events); initialize = keep_integrator, save_positions = (false, false))
 
 const NO_EVENTS = Events()
 const WATCH = make_watch(NO_EVENTS)
@@ -75,13 +77,14 @@ end
 
 "A solution by the algorithm of a spec, solved in the newest world: packages may just have come."
 function solve_problem(problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
+    take_integrator()
     fill!(MEMBERS_USED, false)
     IS_AUTOMATIC[] = spec == "auto"
     problem, start = begin_problem(problem)
     run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, saveat, dense, everystep)
     if spec != "auto"
         algorithm = make_algorithm(complete_spec(spec, problem))
-        return run(prepare_problem(problem, algorithm), algorithm)
+        return run(guard(prepare_problem(problem, algorithm), algorithm), algorithm)
     end
     n = length(problem.u0)
     solution = run(full_problem(problem), automatic_algorithm(options.rtol, n))

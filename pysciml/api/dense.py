@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..engines.base import RawDense, check_capabilities, is_success
+from ..engines.base import RawDense, Stop, check_capabilities, is_success
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.ode import ODEProblem
@@ -10,6 +10,7 @@ from ..problems.times import read_times, show_time
 from ..requests import Capability
 from ..words import check_keywords
 from .algorithm import Algorithm
+from .failure import explain_stop, failure_message
 from .solve import make_request
 
 
@@ -114,7 +115,8 @@ def dense(
     raw = chosen.solve_dense(request)
     solution = DenseSolution(problem, raw)
     if not is_success(raw.status):
-        reached = show_time(raw.t_end, problem)
-        said = f". The engine says: {raw.message}" if raw.message else ""
-        raise SolveFailed(f"dense: {raw.status.message} at t = {reached}{said}", raw.status, solution)
+        stop = raw.stop or Stop(request.t_span[0], request.u0)
+        failure = explain_stop(raw.status, stop, problem, request)
+        message = failure_message("dense", raw, failure, problem, chosen.name)
+        raise SolveFailed(message, raw.status, solution, failure)
     return solution

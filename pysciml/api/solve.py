@@ -7,16 +7,17 @@ import xarray as xr
 
 from ..datasets.event_variables import all_parameters
 from ..datasets.to_dataset import to_arrays, to_dataset
-from ..engines.base import RawSolution, check_capabilities, is_success
+from ..engines.base import RawSolution, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
-from ..problems.times import check_times, read_shown_times, show_time
+from ..problems.times import check_times, read_shown_times
 from ..problems.units import check_same_unit
 from ..requests import SolveRequest
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
+from .failure import explain_failure, failure_message
 
 
 def solve(
@@ -83,7 +84,8 @@ def solve(
     EngineUnavailable
         If the engine asked for isn't ready.
     SolveFailed
-        If the solve stops early and ``check`` is True; the exception holds the status and the partial solution.
+        If the solve stops early and ``check`` is True; the exception holds the status, the partial solution and the
+        failure: cause, time, state and advice. With ``check=False`` these are the entry ``failure`` of the JSON.
 
     Examples
     --------
@@ -103,9 +105,11 @@ def solve(
     raw = chosen.solve(request)
     if problem.observe is not None:
         raw = replace(raw, y=chosen.observe(*observed_points(raw, problem, request))[np.newaxis])
-    answer = make_answer(output, raw, problem, chosen.name, request, engine, shown)
-    if check and not is_success(raw.status[0]):
-        raise SolveFailed(failure_message(raw, problem, chosen.name), raw.status[0], answer)
+    failure = explain_failure(raw, problem, request, chosen.name)
+    answer = make_answer(output, raw, problem, chosen.name, request, engine, shown, failure)
+    if check and failure is not None:
+        message = failure_message("solve", raw, failure, problem, chosen.name)
+        raise SolveFailed(message, raw.status[0], answer, failure)
     return answer
 
 
@@ -146,11 +150,13 @@ def observed_points(raw: RawSolution, problem: ODEProblem, request: SolveRequest
     return problem.observe, raw.t, raw.u[0], all_parameters(raw, problem.p_values, request.events)
 
 
-def make_answer(output, raw: RawSolution, problem: ODEProblem, name: str, request: SolveRequest, engine, shown):
+def make_answer(
+    output, raw: RawSolution, problem: ODEProblem, name: str, request: SolveRequest, engine, shown, failure
+):
     """A solution as it is returned; ``name`` of the engine that ran, ``engine`` as asked for."""
     if output == "arrays":
         return to_arrays(raw, problem, shown)
-    return to_dataset(raw, problem, name, _settings(request, engine, problem), shown, request.events)
+    return to_dataset(raw, problem, name, _settings(request, engine, problem), shown, request.events, failure)
 
 
 def check_tolerances(rtol, atol) -> None:
@@ -221,17 +227,3 @@ def _settings(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
         "algorithm_options": dict(request.algorithm_options),
     }
     return {name: getattr(request, name) for name in names} | asked
-
-
-def failure_message(raw: RawSolution, problem: ODEProblem, engine: str) -> str:
-    """What happened and where, common causes, the next step."""
-    status = raw.status[0]
-    reached = show_time(raw.t[-1], problem) if len(raw.t) else "the start"
-    parts = [
-        f"solve: {status.message} ({raw.algorithm} on {engine}, computed up to t = {reached} "
-        f"of t_span {problem.t_span[0]} to {problem.t_span[1]})"
-    ]
-    parts += [f"Common causes: {status.causes}"] if status.causes else []
-    parts += [f"Next step: {status.next_step}"] if status.next_step else []
-    parts += [f"The engine says: {raw.message}"] if raw.message else []
-    return ".\n".join(part.rstrip(".") for part in parts) + "."

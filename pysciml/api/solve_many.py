@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..engines.base import check_capabilities, is_success
+from ..engines.base import check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.ode import ODEProblem
 from ..words import check_keywords
 from .algorithm import Algorithm
-from .solve import check_switches, failure_message, make_answer, make_request, observed_points
+from .failure import explain_failure, failure_message
+from .solve import check_switches, make_answer, make_request, observed_points
 
 _CHANGES = ("u0", "p", "t_span")
 
@@ -82,15 +83,17 @@ def solve_many(
     if problem.observe is not None:
         points = [observed_points(*each) for each in zip(raws, problems, requests, strict=True)]
         raws = [replace(raw, y=y[np.newaxis]) for raw, y in zip(raws, chosen.observe_many(points), strict=True)]
+    failures = [explain_failure(*each, chosen.name) for each in zip(raws, problems, requests, strict=True)]
     answers = [
-        make_answer(output, raw, changed, chosen.name, request, engine, shown)
-        for raw, changed, (request, shown) in zip(raws, problems, pairs, strict=True)
+        make_answer(output, raw, changed, chosen.name, request, engine, shown, failure)
+        for raw, changed, (request, shown), failure in zip(raws, problems, pairs, failures, strict=True)
     ]
-    failed = [k for k, raw in enumerate(raws) if not is_success(raw.status[0])]
+    failed = [(k, failure) for k, failure in enumerate(failures) if failure is not None]
     if check and failed:
-        k = failed[0]
+        k, failure = failed[0]
         rest = f"{len(failed)} of {len(raws)} failed; the first is changes[{k}].\n"
-        raise SolveFailed(rest + failure_message(raws[k], problems[k], chosen.name), raws[k].status[0], answers)
+        message = failure_message("solve_many", raws[k], failure, problems[k], chosen.name)
+        raise SolveFailed(rest + message, raws[k].status[0], answers, failure)
     return answers
 
 

@@ -1,6 +1,7 @@
 """Flat arrays of an engine as a Dataset in the user's names, dims and units."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -13,12 +14,12 @@ from .event_variables import changed_coords, event_variables
 
 
 def to_dataset(
-    raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None, events=()
+    raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times=None, events=(), failure=None
 ) -> xr.Dataset:
     """A solution of one trajectory: one variable a state and observable, parameters as coordinates.
 
     ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them; ``events`` are the
-    request's.
+    request's; ``failure`` is a dataclass that says why and where a solve failed.
     """
     t = solution_times(raw, problem, times)
     attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
@@ -31,7 +32,7 @@ def to_dataset(
     if raw.firings is not None:
         variables |= event_variables(raw.firings, problem, events)
         coords |= changed_coords(raw, problem, events)
-    return xr.Dataset(variables, coords, _solution_attrs(raw, problem, engine, settings))
+    return xr.Dataset(variables, coords, _solution_attrs(raw, problem, engine, settings, failure))
 
 
 def to_arrays(raw: RawSolution, problem: ODEProblem, times=None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -52,7 +53,7 @@ def solution_times(raw: RawSolution, problem: ODEProblem, times=None) -> np.ndar
     return raw.t if problem.calendar is None else problem.calendar.to_dates(raw.t)
 
 
-def _solution_attrs(raw, problem, engine, settings):
+def _solution_attrs(raw, problem, engine, settings, failure):
     """The handful a person looks for, and the rest as JSON."""
     status = raw.status[0]
     rest = {
@@ -63,11 +64,18 @@ def _solution_attrs(raw, problem, engine, settings):
         "t_span": [str(end) for end in problem.t_span],
         "versions": own_versions() | raw.versions,
     }
+    if failure is not None:
+        rest["failure"] = {name: _strict(value) for name, value in asdict(failure).items()}
     functions = {"initial": problem.initial, "observe": problem.observe}
     rest["functions"] = {name: program.hash for name, program in functions.items() if program is not None}
     title = {"title": problem.name} if problem.name else {}
     named = {"engine": engine, "algorithm": raw.algorithm, "status": status.name, "program_hash": problem.program.hash}
     return title | named | {"pysciml": to_json(rest)}
+
+
+def _strict(value):
+    """JSON has no NaN and no infinity: these as their text."""
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _parameter_coords(problem):

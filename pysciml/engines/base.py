@@ -80,6 +80,13 @@ class Firings(NamedTuple):
     p: np.ndarray
 
 
+class Stop(NamedTuple):
+    """Where a solve that failed stood: the last time that it reached, and the state ``u (state,)`` there."""
+
+    t: float
+    u: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class RawSolution:
     """What a solve gives back: NumPy arrays only.
@@ -88,7 +95,7 @@ class RawSolution:
     until then (with ``saveat``: the rows reached, so ``t`` may be shorter than asked). ``algorithm`` is the word that
     ran and ``reason`` why, ``statistics`` plain ints (``steps, rejected, function_evaluations``, ...),
     ``message`` the engine's own words on a failure. ``y (trajectory, time, observable)`` are the observables, where
-    the problem has any.
+    the problem has any. ``stops`` says, one a trajectory, where a failed solve stood; None for the others.
     """
 
     t: np.ndarray
@@ -101,6 +108,7 @@ class RawSolution:
     versions: dict[str, str] = field(default_factory=dict)
     firings: Firings | None = None  # None: the request had no events
     y: np.ndarray | None = None
+    stops: tuple[Stop | None, ...] = (None,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +120,7 @@ class RawDense:
     algorithm: str
     message: str
     evaluate: Callable[[np.ndarray], np.ndarray]
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, eq=False)

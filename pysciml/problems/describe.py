@@ -19,15 +19,15 @@ def describe_problem(problem) -> str:
         lines += ["Parameters"] + _rows(problem, problem.p_layout, problem.p_values)
     if problem.y_layout.entries:
         lines += ["Observables"] + _rows(problem, problem.y_layout, None)
-    labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
-    rates = {"du": _element_labels(problem.u_layout, "'")}
+    labels = {"u": element_labels(problem.u_layout), "p": element_labels(problem.p_layout)}
+    rates = {"du": element_labels(problem.u_layout, "'")}
     lines += ["Equations"] + [f"    {line}" for line in format_equations(problem.program, labels, rates)]
     for program, name, layout in (
         (problem.initial, "u0", problem.u_layout),
         (problem.observe, "y", problem.y_layout),
     ):
         if program is not None:
-            names = _element_labels(layout, "(0)" if name == "u0" else "")
+            names = element_labels(layout, "(0)" if name == "u0" else "")
             lines += [f"    {line}" for line in format_equations(program, labels, {name: names})]
     lines += ["Events"] * bool(problem.events) + [line for e in problem.events for line in _event_lines(problem, e)]
     return "\n".join(lines)
@@ -38,7 +38,7 @@ def _event_lines(problem, event):
     if isinstance(event, Schedule):
         n, states = len(event.state), ", ".join(dict.fromkeys(event.state))
         return [f"    {event.name}: {n} dose{'s' if n > 1 else ''} to {states}"]
-    labels = {"u": _element_labels(problem.u_layout), "p": _element_labels(problem.p_layout)}
+    labels = {"u": element_labels(problem.u_layout), "p": element_labels(problem.p_layout)}
     end = ", where the solve ends" * event.terminal
     lines = [f"    {event.name}: {_event_moment(event, labels)}{end}"]
     if event.effect is not None:
@@ -59,7 +59,7 @@ def _event_moment(event, labels):
     return f"at {shown}" + ", ..." * (len(event.times) > 4)
 
 
-def _element_labels(layout, mark=""):
+def element_labels(layout, mark=""):
     """What each element of a flat vector is called: ``hare``, or ``hare[0, 1]`` in an array."""
     labels = []
     for entry in layout.entries:

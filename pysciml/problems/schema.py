@@ -16,6 +16,7 @@ from ..tracing.table import Table
 from .functions import NO_OBSERVABLES
 from .inputs import EXTRAPOLATIONS, METHODS
 from .mass import read_mass_matrix
+from .names import check_dims, check_disjoint, check_name
 from .ode import ODEProblem
 from .schema_events import event_from_plain, event_to_plain, time_from_plain, time_to_plain
 from .times import read_span
@@ -101,7 +102,7 @@ def _to_problem(raw):
     arguments = {"t": (), "u": (u_layout.size,), "p": (p_layout.size,)}
     y_layout = _to_layout(raw["observables"])[0] if "observables" in raw else NO_OBSERVABLES
     t_span, span, calendar = read_span([time_from_plain(end) for end in raw["t_span"]], raw["units"].get("time"))
-    return ODEProblem.from_fields(
+    problem = ODEProblem.from_fields(
         program=_to_program(raw["program"], arguments, {"du": u_layout.size}),
         initial=_to_program(raw.get("initial"), {"p": (p_layout.size,)}, {"u0": u_layout.size}),
         observe=_to_program(raw.get("observe"), arguments, {"y": y_layout.size}),
@@ -121,6 +122,24 @@ def _to_problem(raw):
         mass_matrix=read_mass_matrix(raw.get("mass_matrix"), u_layout),
         events=tuple(event_from_plain(event, u_layout, p_layout) for event in raw["events"]),
     )
+    _check_labels(raw, u_layout, p_layout, y_layout)
+    return problem
+
+
+def _check_labels(raw, u_layout, p_layout, y_layout):
+    """The rules of names and labels that a problem made by a program has passed at the door."""
+    for kind, layout in (("state", u_layout), ("parameter", p_layout), ("observable", y_layout)):
+        for entry in layout.entries:
+            check_name(kind, entry.name)
+            if len(raw["dims"][entry.name]) != len(entry.shape):
+                raise ProblemError(f"the saved problem is damaged: dims of {entry.name!r} for the shape {entry.shape}")
+    names = [*u_layout.names, *p_layout.names, *y_layout.names]
+    check_disjoint(u_layout.names, p_layout.names, y_layout.names)
+    for name, dims in raw["dims"].items():
+        check_dims(name, tuple(dims), names)
+    texts = [*raw["units"].values(), *raw["long_names"].values(), raw["name"] or ""]
+    if set(raw["dims"]) != set(names) or not all(isinstance(text, str) for text in texts):
+        raise ProblemError("the saved problem is damaged: its names, units and labels don't fit together")
 
 
 def _from_program(program: Program) -> dict:

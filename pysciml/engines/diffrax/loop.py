@@ -156,7 +156,8 @@ def _make_step(terms, solver, controller, arguments, has_saveat, test, search):
         keep, t, t_next, made_jump, controller_state, result = controller.adapt_step_size(
             state.t, state.t_next, state.u, u, arguments.p, error, order, state.controller
         )
-        stuck_root = (result == RESULTS.dt_min_reached) & (solver_result != RESULTS.successful)
+        is_root_lost = (solver_result != RESULTS.successful) & jnp.all(jnp.isfinite(u))
+        stuck_root = (result != RESULTS.successful) & is_root_lost
         result = RESULTS.where(stuck_root, solver_result, result)
         interpolant = solver.interpolation_cls(t0=state.t, t1=state.t_next, **dense)
         to_go = (arguments.t_end - state.t_next) / (state.t_next - state.t)

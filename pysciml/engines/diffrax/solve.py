@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import ProblemError
 from ...requests import SolveRequest
-from ..base import Firings, RawSolution, Status
+from ..base import Firings, RawSolution, Status, Stop, is_success
 from .algorithms import METHODS
 from .control import RESULTS
 from .events import Occasions
@@ -36,6 +36,7 @@ class Outcome:
     t_end: float = np.nan
     is_stiff: bool = False  # given up: stability limits the steps
     firings: Firings | None = None
+    stop: Stop | None = None
 
 
 def solve_request(request: SolveRequest) -> RawSolution:
@@ -60,7 +61,17 @@ def _raw(word, reason, outcome):
     if not METHODS[word].is_stiff:
         statistics["function_evaluations"] = 2 + outcome.steps * count_stages(METHODS[word])
     u, status = outcome.u[None], (outcome.status,)
-    return RawSolution(outcome.t, u, status, word, reason, outcome.message, statistics, firings=outcome.firings)
+    return RawSolution(
+        outcome.t,
+        u,
+        status,
+        word,
+        reason,
+        outcome.message,
+        statistics,
+        firings=outcome.firings,
+        stops=(outcome.stop,),
+    )
 
 
 def integrate(request: SolveRequest, word: str, patience: float = np.inf) -> Outcome:
@@ -163,7 +174,8 @@ def _read_outcome(request, state, chunks, was_interrupted, occasions):
     t0, saveat = request.t_span[0], request.saveat
     if state is None:
         empty = np.empty((0, request.u0.size))
-        return Outcome(np.empty(0), empty, Status.INTERRUPTED, Status.INTERRUPTED.message)
+        stop = Stop(t0, np.asarray(request.u0, dtype=np.float64))
+        return Outcome(np.empty(0), empty, Status.INTERRUPTED, Status.INTERRUPTED.message, stop=stop)
     if saveat is None:
         t = np.concatenate([[t0], *(times for times, _ in chunks)])
         u = np.concatenate([np.asarray(request.u0, dtype=np.float64)[None], *(rows for _, rows in chunks)])
@@ -175,7 +187,8 @@ def _read_outcome(request, state, chunks, was_interrupted, occasions):
     occasions.put_samples(t, u)
     status, message = _read_status(request, state, was_interrupted, occasions.is_over)
     steps, rejected, is_stiff = int(state.steps), int(state.rejected), bool(state.stiffness.is_stiff)
-    return Outcome(t, u, status, message, steps, rejected, float(state.t), is_stiff, occasions.report())
+    stop = None if is_success(status) else Stop(float(state.t), np.asarray(state.u))
+    return Outcome(t, u, status, message, steps, rejected, float(state.t), is_stiff, occasions.report(), stop)
 
 
 def _read_status(request, state, was_interrupted, is_over):

@@ -54,12 +54,41 @@ class _Call:
 
 
 class Bridge:
-    """A running Julia. ``call`` may be used from any thread."""
+    """The Julia of this process, once ``boot`` has started it. ``call`` may be used from any thread."""
 
-    def __init__(self, route: Route):
+    def __init__(self):
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._process = os.getpid()
-        self._boot(route)
+        self._boot: _Call | None = None  # one that still goes on
+        self._julia: EmbeddedJulia
+        self._owner = threading.Thread(target=self._own, name="pysciml-julia", daemon=True)
+        self._owner.start()
+
+    def boot(self, route: Route) -> None:
+        """Start Julia, which takes minutes where packages are compiled first.
+
+        A KeyboardInterrupt leaves that going on; the next call waits for it. After a failure the next call tries again.
+        """
+        self._check_process()
+        if self._boot is None:
+            if "juliacall" in sys.modules:
+                raise EngineUnavailable(
+                    "juliacall was imported before pysciml's Julia engine was started; a process has one Julia, and "
+                    "pysciml must start it itself: use one of the two in a process of its own"
+                )
+            self._boot = _Call("boot", (route,))
+            self._jobs.put(self._boot)
+        handler = _get_sigint()
+        try:
+            while not self._boot.is_done.acquire(timeout=POLL):
+                _set_sigint(handler)  # Julia takes the signal for itself while it starts
+        finally:
+            _set_sigint(handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        boot, self._boot = self._boot, None
+        boot.result()
+        sys.meta_path.insert(0, _JuliaIsTaken())
+        atexit.register(self._stop)
 
     def call(
         self,
@@ -99,35 +128,9 @@ class Bridge:
                 "as in multiprocessing.get_context('spawn'), or start Julia in the children only"
             )
 
-    def _boot(self, route):
-        if "juliacall" in sys.modules:
-            raise EngineUnavailable(
-                "juliacall was imported before pysciml's Julia engine was started; a process has one Julia, and "
-                "pysciml must start it itself: use one of the two in a process of its own"
-            )
-        handler = _get_sigint()
-        boot = _Call("boot", (route,))
-        self._owner = threading.Thread(target=self._own, args=(boot,), name="pysciml-julia", daemon=True)
-        self._owner.start()
-        try:
-            boot.is_done.acquire()
-        finally:
-            _set_sigint(handler)
-        self._julia: EmbeddedJulia = boot.result()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        sys.meta_path.insert(0, _JuliaIsTaken())
-        atexit.register(self._stop)
-
-    def _own(self, boot):
-        """The owner thread: boot, then serve the queue until None comes."""
-        (route,) = boot.arguments
-        try:
-            julia = boot.answer = EmbeddedJulia(*apply_route(route))
-        except BaseException as error:
-            boot.error = EngineUnavailable(f"Julia did not start ({route.reason}): {error}")
-            return
-        finally:
-            boot.is_done.release()
+    def _own(self):
+        """The owner thread: serve the queue until None comes."""
+        julia = EmbeddedJulia()
         while (job := self._jobs.get()) is not None:
             if isinstance(job, Held):
                 julia.call("give_up", (int(job),))
@@ -137,16 +140,26 @@ class Bridge:
         julia.stop()
 
     def _serve(self, julia, job):
-        julia.flag.value = 0
         try:
-            job.answer = self._handled(julia.call(job.name, _keyed(job.arguments)))
+            if job is self._boot:
+                self._start(julia, *job.arguments)
+            else:
+                julia.flag.value = 0
+                job.answer = self._handled(julia.call(job.name, _keyed(job.arguments)))
         except JuliaError as error:
-            job.error = PySciMLError(f"Julia failed in {job.name}: {error.message.strip().splitlines()[0]}")
+            job.error = PySciMLError(_say_error(job.name, error.message.strip().splitlines()[0]))
             job.error.__cause__ = error
         except BaseException as error:
             job.error = error
         finally:
             job.is_done.release()
+
+    def _start(self, julia, route):
+        try:
+            julia.start(*apply_route(route))
+        except BaseException as error:
+            raise EngineUnavailable(f"Julia did not start ({route.reason}): {error}") from None
+        self._julia = julia
 
     def _handled(self, value):
         """A value in which handles stand for keys."""
@@ -177,6 +190,15 @@ class _JuliaIsTaken(importlib.abc.MetaPathFinder):
                 "juliacall can't be used in a process in which pysciml's Julia engine runs: a process has one Julia, "
                 "and that one belongs to one thread. Use one of the two in a process of its own"
             )
+
+
+def _say_error(name, line):
+    if line.startswith("OutOfMemoryError"):
+        return (
+            f"Julia ran out of memory in {name}: give fewer save times, or for many states of a stiff problem a method "
+            "that makes no dense matrix, as ps.Algorithm('FBDF', linear_solver='GMRES')"
+        )
+    return f"Julia failed in {name}: {line}"
 
 
 def _libc():

@@ -11,6 +11,7 @@ import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,13 +37,20 @@ class Held(int):
 
 
 class EmbeddedJulia:
-    """A Julia that has loaded our package. Of one thread only: the one that made it."""
+    """A Julia that loads our package. Of one thread only: the one that starts it."""
 
-    def __init__(self, executable: str, project: str, options: Sequence[str], image: str | None):
-        folder, library = find_library(executable)
-        self._lib = _start(library, folder, [executable, f"--project={project}", *options], image)
+    def __init__(self):
+        self._lib: Any = None
+        self.flag: ctypes.c_int64
+        self.progress: ctypes.Array[ctypes.c_double]
+
+    def start(self, executable: str, project: str, options: Sequence[str], image: str | None) -> None:
+        """Start Julia and load the package; after an error while loading, this may be tried again."""
+        if self._lib is None:
+            folder, library = find_library(executable)
+            self._lib = _start(library, folder, [executable, f"--project={project}", *options], image)
         self._run('Base.require(Main, :CompilerSupportLibraries_jll); ""')  # before a Python package brings its own
-        self._run('import PySciML; ""')
+        self._run('import PySciML; PySciML.silence(); ""')
         entry, flag, progress = map(int, self._run("PySciML.addresses()").split())
         self._exchange = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64)(entry)
         self.flag = ctypes.c_int64.from_address(flag)
@@ -60,7 +68,8 @@ class EmbeddedJulia:
 
     def stop(self) -> None:
         """End Julia: its own tasks at exit, finalizers among them."""
-        self._lib.jl_atexit_hook(0)
+        if self._lib is not None:
+            self._lib.jl_atexit_hook(0)
 
     def _run(self, text):
         """The string that Julia statements give."""

@@ -10,7 +10,18 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
-from ..base import AbstractEngine, AbstractObjective, Firings, RawDense, RawFit, RawSolution, Report, Status, is_success
+from ..base import (
+    AbstractEngine,
+    AbstractObjective,
+    Firings,
+    RawDense,
+    RawFit,
+    RawSolution,
+    Report,
+    Status,
+    Stop,
+    is_success,
+)
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
 from .checks import (
@@ -23,7 +34,9 @@ from .checks import (
     stop_times,
 )
 from .derivatives import derive, derive_pullback, derive_second
+from .environment import is_compiled
 from .options import write_spec
+from .precompile import compile_packages, say_on_stderr
 from .printer import print_parts
 from .route import find_route, install
 from .status import read_return_code
@@ -69,7 +82,7 @@ class JuliaEngine(AbstractEngine):
         return "solve_request", arguments
 
     def _read_solution(self, request, answer):
-        t, u, code, ran, message, counts, *fired = answer
+        t, u, code, ran, message, counts, stop, *fired = answer
         status = read_return_code(code)
         names = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
         return RawSolution(
@@ -82,13 +95,14 @@ class JuliaEngine(AbstractEngine):
             statistics=dict(zip(names, map(int, counts), strict=True)),
             versions=_versions(self._bridge),
             firings=Firings(fired[0], fired[1], np.ascontiguousarray(fired[2].T)) if fired else None,
+            stops=(_stop(stop),),
         )
 
     def solve_dense(self, request: SolveRequest) -> RawDense:
         request = for_mass_matrix(request)
         check_dense(request)
         arguments = self._arguments(request)
-        code, t_end, message, solution = self._bridge.call(
+        code, t_end, message, solution, stop = self._bridge.call(
             "dense_request", *arguments[:-1], *_options(request), *_mass(request)
         )
         status = read_return_code(code)
@@ -98,6 +112,7 @@ class JuliaEngine(AbstractEngine):
             algorithm=request.algorithm,
             message=message or ("" if is_success(status) else code),
             evaluate=lambda times: self._evaluate_solution(solution, times),
+            stop=_stop(stop),
         )
 
     def _evaluate_solution(self, solution: Handle, times):
@@ -313,6 +328,10 @@ def _size(program):
     return program.nodes[program.outputs[0].node].size
 
 
+def _stop(pair):
+    return None if pair is None else Stop(*pair)
+
+
 def _floats(values):
     return np.ascontiguousarray(values, dtype=np.float64)
 
@@ -360,6 +379,7 @@ def _versions(bridge):
 
 
 _LOCK = threading.Lock()
+_bridge = cache(Bridge)  # one a process, also where its boot was interrupted
 
 
 def make_engine() -> JuliaEngine:
@@ -370,4 +390,9 @@ def make_engine() -> JuliaEngine:
             route = install(progress=True)
         if not route.ready:
             raise EngineUnavailable(f"engine 'julia' isn't ready: {route.reason}")
-        return JuliaEngine(Bridge(route))
+        if not is_compiled(route.depots):
+            say_on_stderr("pysciml: compiling the Julia package, once after an installation or update; takes a minute")
+            compile_packages(route, everything=False)
+        bridge = _bridge()
+        bridge.boot(route)
+        return JuliaEngine(bridge)

@@ -9,24 +9,19 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import EngineUnavailable, ProblemError
+from .environment import JULIA_VERSIONS, find_manifest, find_problem, julia_folder, read_toml
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib
-
-JULIA_VERSIONS = ((1, 10), (1, 11))
 # juliacall's names, which users may have set for it
 EXE, PROJECT, IMAGE = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACALL_SYSIMAGE"
 OPTIONS = ("--handle-signals=yes",)  # without it two threads crash where one of them collects garbage
 INSTALL = "python -m pysciml install-julia"
-_MANIFESTS = ("Manifest-v{0}.{1}.toml", "JuliaManifest.toml", "Manifest.toml")
 
 
 @dataclass(frozen=True)
@@ -71,17 +66,6 @@ def config_path() -> Path:
     return (Path(folder) if folder else Path.home() / ".config") / "pysciml" / "julia.toml"
 
 
-def julia_folder() -> Path:
-    """The folder of our Julia package: beside ``pysciml/`` in the source tree, inside it in a wheel."""
-    package = Path(__file__).resolve().parents[2]
-    for folder in (package / "julia", package.parent / "julia"):
-        if (folder / "Project.toml").is_file():
-            return folder
-    raise EngineUnavailable(
-        f"pysciml's Julia package is in neither {package} nor {package.parent}: install pysciml again"
-    )
-
-
 def write_config(executable: str | Path, project: str | Path, depots: Sequence[str | Path] = ()) -> Path:
     """Remember a Julia that is on this machine. Returns the config file.
 
@@ -112,18 +96,25 @@ def apply_route(route: Route) -> tuple[str, str, tuple[str, ...], str | None]:
 
     In this process only, and what the user has set stays.
     """
-    start = str(route.executable), str(route.project), OPTIONS, os.environ.get(IMAGE)
-    if route.kind == "juliapkg":
-        return start
-    if route.depots:
-        os.environ.setdefault("JULIA_DEPOT_PATH", os.pathsep.join(route.depots))
-    os.environ.setdefault("JULIA_PKG_OFFLINE", "true")
+    os.environ.update(route_environment(route))
+    return str(route.executable), str(route.project), OPTIONS, os.environ.get(IMAGE)
+
+
+def route_environment(route: Route) -> dict[str, str]:
+    """The variables that Julia is to find by a route, beside those that the user has set."""
+    wanted = {}
+    for level in ("ERROR", "WARNING"):  # Sundials' C code would print dozens of lines about one failing solve
+        wanted[f"SUNLOGGER_{level}_FILENAME"] = os.devnull
+    if route.kind != "juliapkg":
+        if route.depots:
+            wanted["JULIA_DEPOT_PATH"] = os.pathsep.join(route.depots)
+        wanted["JULIA_PKG_OFFLINE"] = "true"
+    wanted = {name: value for name, value in wanted.items() if name not in os.environ}
     folder = str(julia_folder())
-    given = os.environ.get("JULIA_LOAD_PATH", os.pathsep.join(("@", "@stdlib")))
-    if folder not in given.split(os.pathsep):
-        first, *rest = given.split(os.pathsep)
-        os.environ["JULIA_LOAD_PATH"] = os.pathsep.join((first, folder, *rest))
-    return start
+    first, *rest = os.environ.get("JULIA_LOAD_PATH", os.pathsep.join(("@", "@stdlib"))).split(os.pathsep)
+    if route.kind != "juliapkg" and folder not in (first, *rest):
+        wanted["JULIA_LOAD_PATH"] = os.pathsep.join((first, folder, *rest))
+    return wanted
 
 
 def install(progress: bool = True) -> Route:
@@ -147,14 +138,6 @@ def install(progress: bool = True) -> Route:
     return find_route()
 
 
-def missing_packages(route: Route) -> list[str]:
-    """Packages that our Julia package asks for and that the route's environment has not."""
-    wanted = _read_toml(julia_folder() / "Project.toml").get("deps", {})
-    manifest = _find_manifest(Path(route.project)) if route.project else None
-    found = _read_toml(manifest).get("deps", {}) if manifest else {}
-    return sorted(name for name in wanted if name not in found)
-
-
 def _environment_route():
     executable, project = os.environ.get(EXE), os.environ.get(PROJECT)
     if not (executable and project):
@@ -162,32 +145,41 @@ def _environment_route():
         return Route(
             "environment", executable, project, (), f"{EXE} and {PROJECT} go together; set {lacking} too", False
         )
-    route = Route("environment", executable, project, (), f"{EXE} and {PROJECT} are set", True)
-    return _with_packages(route)
+    executable = shutil.which(executable) or executable
+    return _checked(Route("environment", executable, project, (), f"{EXE} and {PROJECT} are set", True))
 
 
 def _config_route(path):
     try:
-        config = _read_toml(path)
-        executable, project = config["executable"], config["project"]
-        depots = tuple(str(depot) for depot in config.get("depots", ()))
-    except (KeyError, ValueError) as error:
-        return Route(
-            "config", None, None, (), f"{path} can't be read ({_first_line(error)}): run use-julia again", False
-        )
+        executable, project, depots = _read_config(path)
+    except (OSError, KeyError, ValueError) as error:
+        reason = f"{path} can't be read ({type(error).__name__}: {_first_line(error)}): run use-julia again"
+        return Route("config", None, None, (), reason, False)
     route = Route("config", executable, project, depots, f"use-julia's {path}", True)
-    if not Path(executable).is_file():
-        return Route("config", executable, project, depots, f"{path} names {executable}, which isn't there", False)
-    return _with_packages(route)
+    gone = [depot for depot in depots if not Path(depot).is_dir()]
+    if gone:
+        return _unready(route, f"it names the depot {gone[0]}, and there is no folder: run use-julia again")
+    return _checked(route)
 
 
-def _with_packages(route):
-    """The route, not ready if its environment lacks packages."""
-    missing = missing_packages(route)
-    if not missing:
-        return route
-    problem = f"the project {route.project} lacks {', '.join(missing)}: add them there with Julia's Pkg"
-    return Route(route.kind, route.executable, route.project, route.depots, f"{route.reason}, but {problem}", False)
+def _read_config(path):
+    config = read_toml(path)
+    executable, project, depots = config["executable"], config["project"], config.get("depots", [])
+    if not (isinstance(executable, str) and isinstance(project, str)):
+        raise ValueError("executable and project must be texts")
+    if not (isinstance(depots, list) and all(isinstance(depot, str) for depot in depots)):
+        raise ValueError("depots must be a list of folders")
+    return executable, project, tuple(depots)
+
+
+def _checked(route):
+    """The route, not ready if its Julia, its project or its depot won't do."""
+    problem = find_problem(route.executable, route.project, route.depots)
+    return route if problem is None else _unready(route, problem)
+
+
+def _unready(route, problem):
+    return replace(route, reason=f"{route.reason}, but {problem}", ready=False)
 
 
 def _juliapkg_route():
@@ -212,9 +204,9 @@ def _juliapkg_route():
     own = os.path.normcase(str(_juliapkg_file()))
     known = {os.path.normcase(os.path.realpath(name)): entry for name, entry in files.items()}
     is_current = own in known and known[own].get("hash_sha256") == _hash(own)
-    if not (is_current and Path(executable).is_file() and _find_manifest(Path(project))):
+    if not (is_current and Path(executable).is_file() and find_manifest(Path(project))):
         return Route("juliapkg", executable, project, (), f"Julia's packages are not up to date: {INSTALL}", False)
-    return Route("juliapkg", executable, project, (), f"juliapkg's environment {project}", True)
+    return _checked(Route("juliapkg", executable, project, (), f"juliapkg's environment {project}", True))
 
 
 def _juliapkg_file():
@@ -239,14 +231,9 @@ def _check_project(project):
     folder = _absolute(project)
     if not any((folder / name).is_file() for name in ("Project.toml", "JuliaProject.toml")):
         raise ProblemError(f"use-julia: {str(folder)!r} has no Project.toml: give the folder of a Julia project")
-    if _find_manifest(folder) is None:
+    if find_manifest(folder) is None:
         raise ProblemError(f"use-julia: {str(folder)!r} has no Manifest.toml: instantiate the project in Julia first")
     return folder
-
-
-def _find_manifest(folder):
-    names = [name.format(*version) for name in _MANIFESTS for version in JULIA_VERSIONS]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def _absolute(path):
@@ -256,10 +243,6 @@ def _absolute(path):
 def _quote(path):
     """A TOML basic string; JSON's escapes are TOML's."""
     return json.dumps(str(path), ensure_ascii=False)
-
-
-def _read_toml(path):
-    return tomllib.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _hash(path):

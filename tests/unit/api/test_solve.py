@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -90,6 +91,9 @@ def test_the_end_is_the_next_start(scipy_engine):
 FAILING = ps.ODEProblem(lambda t, u, p: {"x": -np.sqrt(1.0 - u.x)}, {"x": 2.0}, (0, 4))
 
 
+FAILING_LINE = next(k for k, line in enumerate(Path(__file__).read_text().splitlines(), 1) if "FAILING =" in line)
+
+
 def test_a_failure_raises_and_keeps_what_there_is(scipy_engine):
     with pytest.raises(ps.SolveFailed) as failed:
         ps.solve(FAILING)
@@ -98,9 +102,10 @@ def test_a_failure_raises_and_keeps_what_there_is(scipy_engine):
     assert isinstance(error.partial, xr.Dataset) and error.partial.attrs["status"] == "UNSTABLE"
     message = str(error)
     for part in (
-        "the solution became infinite or NaN (LSODA on scipy, computed up to t = 0 of t_span 0 to 4)",
-        "Common causes: the model leaves the domain",
-        "Next step: look at the partial solution",
+        "the solution became infinite or NaN (LSODA on scipy, at t = 0 of t_span 0 to 4)",
+        "There: x = 2, its right-hand side nan",
+        f"Cause: the right-hand side of x is NaN there: sqrt gives NaN in test_solve.py, line {FAILING_LINE}",
+        "Next step: keep the model inside its domain",
         "The engine says: words of SciPy",
     ):
         assert part in message

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pysciml.engines.julia import route
+from pysciml.engines.julia import environment, route
 from pysciml.errors import EngineUnavailable, ProblemError
 
 
@@ -28,9 +28,10 @@ def make_julia(folder, said="julia version 1.10.8"):
 def make_project(folder, lacking=()):
     """A Julia project whose manifest has what our package asks for."""
     folder.mkdir()
-    wanted = set(route._read_toml(route.julia_folder() / "Project.toml")["deps"]) - set(lacking)
+    ours = environment.read_toml(environment.julia_folder() / "Project.toml")
+    wanted = {name: ours["compat"].get(name, "1") for name in ours["deps"] if name not in lacking}
     (folder / "Project.toml").write_text("[deps]\n")
-    entries = (f"[[deps.{name}]]\nversion = '1'\n" for name in sorted(wanted))
+    entries = (f"[[deps.{name}]]\nversion = '{version}'\n" for name, version in wanted.items())
     manifest = 'manifest_format = "2.0"\n' + "".join(entries)
     (folder / "Manifest.toml").write_text(manifest)
     return folder
@@ -54,11 +55,14 @@ def test_config_folder_follows_xdg(monkeypatch, tmp_path):
 
 def test_the_users_variables_win(monkeypatch, tmp_path):
     project = make_project(tmp_path / "project")
-    route.write_config(make_julia(tmp_path), project)
-    monkeypatch.setenv(route.EXE, "elsewhere")
+    program = make_julia(tmp_path)
+    route.write_config(program, project)
+    monkeypatch.setenv(route.EXE, "julia")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert not route.find_route().ready and route.PROJECT in route.find_route().reason
     monkeypatch.setenv(route.PROJECT, str(project))
     assert route.find_route().kind == "environment" and route.find_route().ready
+    assert route.find_route().executable == str(program)
 
 
 def test_missing_packages_are_named(tmp_path):
@@ -66,14 +70,13 @@ def test_missing_packages_are_named(tmp_path):
     route.write_config(make_julia(tmp_path), project)
     found = route.find_route()
     assert not found.ready and "Optim, Sundials" in found.reason
-    assert route.missing_packages(found) == ["Optim", "Sundials"]
 
 
 def test_an_old_config_is_not_ready(tmp_path):
     program = make_julia(tmp_path)
     route.write_config(program, make_project(tmp_path / "project"))
     program.unlink()
-    assert not route.is_ready() and "isn't there" in route.find_route().reason
+    assert not route.is_ready() and "there is no program" in route.find_route().reason
     route.config_path().write_text("executable = ")
     assert not route.is_ready() and "run use-julia again" in route.find_route().reason
 
@@ -145,19 +148,19 @@ def test_apply_sets_this_process_only(monkeypatch, tmp_path):
     found = route.Route("config", "/bin/julia", "/project", ("/a", "/b"), "", True)
     assert route.apply_route(found) == ("/bin/julia", "/project", route.OPTIONS, None)
     assert os.environ["JULIA_DEPOT_PATH"] == os.pathsep.join(("/a", "/b"))
-    assert os.environ["JULIA_LOAD_PATH"].split(os.pathsep) == ["@", str(route.julia_folder()), "@stdlib"]
+    assert os.environ["JULIA_LOAD_PATH"].split(os.pathsep) == ["@", str(environment.julia_folder()), "@stdlib"]
     route.apply_route(found)
-    assert os.environ["JULIA_LOAD_PATH"].count(str(route.julia_folder())) == 1
+    assert os.environ["JULIA_LOAD_PATH"].count(str(environment.julia_folder())) == 1
 
 
 def test_apply_keeps_what_the_user_set(monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ) | {"JULIA_DEPOT_PATH": "/mine", "JULIA_LOAD_PATH": "@"})
     route.apply_route(route.Route("config", "/bin/julia", "/project", ("/a",), "", True))
     assert os.environ["JULIA_DEPOT_PATH"] == "/mine"
-    assert os.environ["JULIA_LOAD_PATH"].split(os.pathsep) == ["@", str(route.julia_folder())]
+    assert os.environ["JULIA_LOAD_PATH"].split(os.pathsep) == ["@", str(environment.julia_folder())]
 
 
 def test_the_package_is_found():
-    assert route._read_toml(route.julia_folder() / "Project.toml")["name"] == "PySciML"
+    assert environment.read_toml(environment.julia_folder() / "Project.toml")["name"] == "PySciML"
     entry = json.loads(route._juliapkg_file().read_text())["packages"]["PySciML"]
-    assert entry["uuid"] == route._read_toml(route.julia_folder() / "Project.toml")["uuid"]
+    assert entry["uuid"] == environment.read_toml(environment.julia_folder() / "Project.toml")["uuid"]
