@@ -166,7 +166,8 @@ print(*sorted(ended))
 """
     )
     assert {"STEP_TOO_SMALL", "UNSTABLE", "MAX_STEPS", "NOT_CONVERGED"} <= set(done.stdout.split())
-    assert done.stderr == "" and done.stdout.count("\n") == 1
+    said = [line for line in done.stderr.splitlines() if not line.startswith("pysciml: compiling")]
+    assert said == [] and done.stdout.count("\n") == 1
 
 
 def test_juliacall_imported_first_is_refused_with_the_remedy():

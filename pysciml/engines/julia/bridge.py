@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from ...errors import EngineUnavailable, PySciMLError
 from .embed import EmbeddedJulia, Held, JuliaError
@@ -43,11 +44,12 @@ class _Call:
 
     def __init__(self, name: str, arguments: tuple):
         self.name, self.arguments = name, arguments
-        self.answer, self.error = None, None
+        self.answer: Any = None
+        self.error: BaseException | None = None
         self.is_done = threading.Lock()
         self.is_done.acquire()
 
-    def result(self):
+    def result(self) -> Any:
         if self.error is not None:
             raise self.error
         return self.answer

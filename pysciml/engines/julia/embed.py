@@ -149,7 +149,7 @@ def _copy_answer(places):
     return iter(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
 
 
-def _unpack(cells, data):
+def _unpack(cells, data) -> Any:
     """The next value; arrays are views of ``data``."""
     kind, word, rows, columns = next(cells)
     if kind in _ARRAYS:
