@@ -1,4 +1,4 @@
-"""Published problems, each written as a user of each library would: NumPy or JAX by ``xp``, and Julia, in place.
+"""Published problems, written as a user of each library would: NumPy, JAX or PyTorch by ``xp``, and Julia, in place.
 
 Sources: Hairer, Norsett, Wanner (1993, doi:10.1007/978-3-540-78862-1: Pleiades), Hairer, Wanner (1996,
 doi:10.1007/978-3-642-05221-7: Robertson, HIRES, van der Pol, Brusselator), Verwer (1994, doi:10.1137/0915076: POLLU),
@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 
 
 @dataclass(frozen=True)
 class Problem:
-    """``model(xp)`` is f(t, u) -> list or array; ``julia`` is f!(du, u, p, t)'s body, ``static`` f(u, p, t)'s."""
+    """``model(xp)`` is f(t, u) -> list or array; ``julia`` is f!(du, u, p, t)'s body, ``static`` f(u, p, t)'s.
+
+    A large one has its Jacobian's pattern for SciPy and for Julia, and its half bandwidth where it is banded.
+    """
 
     name: str
     model: Callable
@@ -23,6 +27,14 @@ class Problem:
     stiff: bool
     static: str = ""
     atol: float = 1e-2  # relative to rtol
+    pattern: Callable | None = None
+    julia_pattern: str = ""
+    band: int = 0
+
+    @property
+    def is_large(self):
+        """Whether its Jacobian is sparse, and few tolerances are enough."""
+        return self.pattern is not None
 
 
 def lotka_volterra(xp):
@@ -37,12 +49,12 @@ def lorenz(xp):
 
 def pleiades(xp):
     """Seven stars in a plane."""
-    mass = np.arange(1.0, 8.0)
+    mass, one = xp.asarray(np.arange(1.0, 8.0)), xp.asarray(np.eye(7))
 
     def f(t, u):
         x, y = u[:7], u[7:14]
         dx, dy = x[None, :] - x[:, None], y[None, :] - y[:, None]
-        r3 = (dx**2 + dy**2 + np.eye(7)) ** 1.5
+        r3 = (dx**2 + dy**2 + one) ** 1.5
         return xp.concatenate([u[14:], (mass * dx / r3).sum(axis=1), (mass * dy / r3).sum(axis=1)])
 
     return f
@@ -169,7 +181,53 @@ for i in 1:n, j in 1:n
     du[(i - 1) * n + j] = 1.0 + c * c * d - 4.4 * c + h2 * (a(up, j) + a(down, j) + a(i, left) + a(i, right) - 4c)
     du[n * n + (i - 1) * n + j] = 3.4 * c - c * c * d + h2 * (b(up, j) + b(down, j) + b(i, left) + b(i, right) - 4d)
 end"""
-    return Problem(f"brusselator_{n}", model, u0, (0.0, 1.0), julia, True, atol=1.0)
+    names = {"pattern": lambda: _brusselator_pattern(n), "julia_pattern": _BRUSSELATOR_JULIA.format(n=n)}
+    return Problem(f"brusselator_{n}", model, u0, (0.0, 1.0), julia, True, atol=1.0, **names)
+
+
+_BRUSSELATOR_JULIA = """
+begin
+    one = spdiagm(0 => ones({n}))
+    ring = spdiagm(-1 => ones({n} - 1), 0 => ones({n}), 1 => ones({n} - 1), {n} - 1 => [1.0], 1 - {n} => [1.0])
+    square, cells = kron(one, ring) + kron(ring, one), spdiagm(0 => ones({n}^2))
+    [square cells; cells square]
+end"""
+
+
+def _brusselator_pattern(n):
+    ring = scipy.sparse.diags([1.0] * 5, [1 - n, -1, 0, 1, n - 1], (n, n))
+    one, cells = scipy.sparse.identity(n), scipy.sparse.identity(n * n)
+    square = scipy.sparse.kron(one, ring) + scipy.sparse.kron(ring, one)
+    return scipy.sparse.bmat([[square, cells], [cells, square]], format="csc")
+
+
+def line(n):
+    """Something that flows along a line of n cells, spreads, and leaves at both ends."""
+    x = np.arange(1, n + 1) / (n + 1)
+    flow, spread = (n + 1) / 2, 0.01 * (n + 1.0) ** 2
+
+    def model(xp):
+        edge = xp.asarray(np.zeros(1))
+
+        def f(t, u):
+            left, right = xp.concatenate([edge, u[:-1]]), xp.concatenate([u[1:], edge])
+            return spread * (left - 2.0 * u + right) - flow * (right - left)
+
+        return f
+
+    julia = f"""
+n = {n}; flow = (n + 1) / 2; spread = 0.01 * (n + 1.0)^2
+for i in 1:n
+    left, right = i == 1 ? 0.0 : u[i - 1], i == n ? 0.0 : u[i + 1]
+    du[i] = spread * (left - 2u[i] + right) - flow * (right - left)
+end"""
+    pattern = f"spdiagm(-1 => ones({n} - 1), 0 => ones({n}), 1 => ones({n} - 1))"
+    names = {
+        "pattern": lambda: scipy.sparse.diags([1.0] * 3, [-1, 0, 1], (n, n), format="csc"),
+        "julia_pattern": pattern,
+    }
+    start = np.exp(-(((x - 0.3) / 0.05) ** 2))
+    return Problem(f"line_{n}", model, start, (0.0, 0.2), julia, True, atol=1.0, band=1, **names)
 
 
 PLEIADES_START = np.array(
@@ -227,5 +285,5 @@ du[7] = r - 1.81u[7]
 du[8] = -r + 1.81u[7]""", True,
     ),
     Problem("pollu", pollu, POLLU_START, (0.0, 60.0), _pollu_julia(), True, atol=1e-6),
-    brusselator(32),
+    brusselator(32), brusselator(128), line(100_000),
 )  # fmt: skip

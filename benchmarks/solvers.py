@@ -1,229 +1,227 @@
-"""How long does a solve take, warm, at equal measured error, beside hand-written Julia, SciPy and diffrax?
+"""How long does a solve take at equal measured error, beside hand-written Julia, SciPy, diffrax and others?
 
-``python benchmarks/solvers.py [problem...]`` needs a Julia that is ready (``python -m pysciml doctor``) and has
-OrdinaryDiffEq and StaticArrays in its project. Every contender gets each of its methods at a ladder of tolerances.
-A rung is (median seconds of repeated solves to the last time, largest relative error there; a state below 0.001 of the
-largest counts as that). The reference is SciPy's at 3e-13. A contender's time at an error is read off its best method's
-ladder, straight lines between logarithms; ratios are over pysciml's. nan: failed, or never that accurate. First solves
-are timed apart.
+``python benchmarks/solvers.py [--problem NAME]... [--contender NAME]... [--again] [--python WHO=PATH]...`` runs what
+``solvers.json`` lacks, each contender in a process of its own with a limit of time, and writes that file after each. It
+needs a Julia that is ready (``python -m pysciml doctor``) and has OrdinaryDiffEq and StaticArrays in its project;
+``--python torchdiffeq=/path/to/python`` runs a contender by another Python, one that has it. ``--quick`` repeats each
+solve once, to see that all of it runs; ``--table`` prints the tables and draws the pictures (``tables.py``).
+
+A rung is: method, relative tolerance, seconds of the first solve, median and quartiles of the warm ones, and the
+largest relative error of the last state (one below 0.001 of the largest counts as that). References: SciPy's DOP853 or
+Radau at 3e-13; for large problems ours by Rodas5P at 1e-8, and its distance from CVODE_BDF's at 1e-6.
 """
 
+import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import diffrax
-import jax
-import jax.numpy as jnp
+import contenders
 import numpy as np
 from problems import PROBLEMS
 from scipy.integrate import solve_ivp
 
-import pysciml as ps
-from pysciml.engines.julia.route import apply_route, find_route
-
-jax.config.update("jax_enable_x64", True)
-TOLERANCES = 10.0 ** -np.arange(4, 12)
-ERRORS = (1e-4, 1e-6, 1e-8)
-NONSTIFF = {"julia": ("Tsit5", "Vern7", "Vern9"), "scipy": ("RK45", "DOP853", "LSODA"), "diffrax": ("Tsit5", "Dopri8")}
-STIFF = {
-    "julia": ("Rodas5P", "Rosenbrock23", "FBDF", "KenCarp4"),
-    "scipy": ("LSODA", "BDF", "Radau"),
-    "diffrax": ("Kvaerno3", "Kvaerno4", "Kvaerno5"),
+HERE = Path(__file__).parent
+RESULTS = HERE / "solvers.json"
+WHO = ("pysciml", "julia", "scipy", "diffrax", "torchdiffeq", "sundae")
+PACKAGES = {
+    "pysciml": ("pysciml", "numpy"),
+    "scipy": ("scipy", "numpy"),
+    "diffrax": ("diffrax", "jax"),
+    "torchdiffeq": ("torchdiffeq", "torch"),
+    "sundae": ("scikit-sundae",),
 }
-BUDGET = 0.4  # seconds of repetitions a rung; one solve that takes longer is timed once
-
-SCRIPT = """
-using {uses}, StaticArrays, Statistics, Printf
-f!(du, u, p, t) = @inbounds begin
-{body}
-    nothing
-end
-f(u, p, t) = @inbounds {static}
-const u0 = {u0}
-function rung(make, problem, tol)
-    run() = solve(problem, make(); reltol = tol, abstol = tol * {atol}, save_everystep = false, maxiters = 10^6)
-    s = run()
-    s.retcode == ReturnCode.Success || return nothing
-    times = [@elapsed run()]
-    while sum(times) < {budget} && length(times) < 200
-        push!(times, @elapsed run())
-    end
-    return (median(times), collect(s.u[end]))
-end
-for make in ({methods},), (kind, problem) in (("", ODEProblem(f!, u0, {span})), {static_problem}), tol in {tolerances}
-    r = try rung(make, problem, tol) catch; nothing end
-    r === nothing || println(nameof(typeof(make())), kind, ";", r[1], ";", join(r[2], ","))
-end
-"""
+BY_NAME = {problem.name: problem for problem in PROBLEMS}
 
 
-def time_rung(solve):
-    """(median seconds, last state), or None where the solve fails."""
-    try:
-        last = solve()
-    except Exception:
-        return None
-    times = []
-    while sum(times) < BUDGET and len(times) < 200:
-        start = time.perf_counter()
-        solve()
-        times.append(time.perf_counter() - start)
-    return None if last is None or not np.all(np.isfinite(last)) else (float(np.median(times)), np.asarray(last))
+def limit_of(who, problem):
+    """Seconds that a contender has for all rungs of a problem."""
+    if who == "torchdiffeq" and problem.stiff:
+        return 15
+    return (90 if who in ("pysciml", "julia") else 45) if problem.is_large else 75
 
 
-def run_pysciml(problem, cold):
-    """Our Julia engine, from Python and back; ``cold`` gets the first solve of each method."""
-    f = problem.model(np)
+def find_reference(problem):
+    """The last state, and how far another method's is from it (nan: not looked at)."""
+    if problem.is_large:
+        import pysciml as ps
 
-    def right_hand_side(t, u, p):
-        rows = f(t, u)
-        return np.array(rows) if isinstance(rows, list) else rows
-
-    model = ps.ODEProblem(right_hand_side, problem.u0, problem.t_span)
-    for word in (STIFF if problem.stiff else NONSTIFF)["julia"]:
-        for k, tol in enumerate(TOLERANCES):
-            options = {"rtol": tol, "atol": tol * problem.atol, "saveat": [problem.t_span[1]], "engine": "julia"}
-
-            def solve(word=word, options=options):
-                return ps.solve(model, word, output="arrays", max_steps=10**6, **options)[1]["u"][-1]
-
-            if k == 0:
-                start = time.perf_counter()
-                solve()
-                cold[word] = time.perf_counter() - start
-            yield word, time_rung(solve)
-
-
-def run_scipy(problem):
-    """SciPy's methods on the NumPy function."""
-    f = problem.model(np)
-    for word in (STIFF if problem.stiff else NONSTIFF)["scipy"]:
-        for tol in TOLERANCES:
-
-            def solve(word=word, tol=tol):
-                tolerances = {"rtol": tol, "atol": tol * problem.atol}
-                s = solve_ivp(f, problem.t_span, problem.u0, word, t_eval=[problem.t_span[1]], **tolerances)
-                return s.y[:, -1] if s.success else None
-
-            yield word, time_rung(solve)
-
-
-def run_diffrax(problem):
-    """diffrax, jitted as a whole, tolerances traced."""
-    f = problem.model(jnp)
-    term = diffrax.ODETerm(lambda t, u, _: jnp.stack(rows) if isinstance(rows := f(t, u), list) else rows)
-    t0, t1 = problem.t_span
-    for word in (STIFF if problem.stiff else NONSTIFF)["diffrax"]:
-        method = getattr(diffrax, word)()
-
-        @jax.jit
-        def run(u0, rtol, atol, method=method):
-            controller = diffrax.PIDController(rtol=rtol, atol=atol)
-            s = diffrax.diffeqsolve(
-                term,
-                method,
-                t0,
-                t1,
-                None,
-                u0,
-                stepsize_controller=controller,
-                max_steps=10**6,
-                throw=False,
-                adjoint=diffrax.ForwardMode(),
-            )
-            return s.ys[-1], s.result == diffrax.RESULTS.successful
-
-        for tol in TOLERANCES:
-
-            def solve(run=run, tol=tol):
-                last, is_good = run(problem.u0, tol, tol * problem.atol)
-                return np.asarray(last) if is_good else None
-
-            yield word, time_rung(solve)
-
-
-def run_julia(problem):
-    """Hand-written Julia, in place and, where that is usual, static; a process of its own."""
-    executable, project, *_ = apply_route(find_route())
-    words = (STIFF if problem.stiff else NONSTIFF)["julia"]
-    static = f"ODEProblem(f, SVector{{{len(problem.u0)}}}(u0), {problem.t_span})"
-    text = SCRIPT.format(
-        uses="OrdinaryDiffEq",
-        body=problem.julia,
-        static=problem.static or "nothing",
-        u0="[" + ", ".join(map(repr, map(float, problem.u0))) + "]",
-        atol=problem.atol,
-        budget=BUDGET,
-        methods=", ".join(words),
-        span=problem.t_span,
-        static_problem=f'(" static", {static})' if problem.static else "",
-        tolerances="[" + ", ".join(map(repr, TOLERANCES.tolist())) + "]",
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "solve.jl"
-        path.write_text(text)
-        said = subprocess.run([executable, f"--project={project}", str(path)], capture_output=True, text=True)
-    if said.returncode:
-        print(said.stderr[:2000], file=sys.stderr)
-    for line in said.stdout.splitlines():
-        word, seconds, last = line.split(";")
-        yield word, (float(seconds), np.array(list(map(float, last.split(",")))))
-
-
-def read_reference(problem):
-    """The state at the last time by a method and code of no contender's tolerance."""
+        f = problem.model(np)
+        model = ps.ODEProblem(lambda t, u, p: f(t, u), problem.u0, problem.t_span)
+        options = {
+            "saveat": [problem.t_span[1]],
+            "engine": "julia",
+            "output": "arrays",
+            "max_steps": contenders.MOST_STEPS,
+        }
+        exact = ps.solve(model, "Rodas5P", rtol=1e-8, atol=1e-8, **options)[1]["u"][-1]
+        other = ps.solve(model, "CVODE_BDF", rtol=1e-6, atol=1e-6, **options)[1]["u"][-1]
+        return exact, error_of(other, exact)
     method = "Radau" if problem.stiff else "DOP853"
-    if len(problem.u0) > 100:
-        method = "LSODA"
     f = problem.model(np)
-    return solve_ivp(f, problem.t_span, problem.u0, method, rtol=3e-13, atol=1e-13 * problem.atol).y[:, -1]
+    s = solve_ivp(f, problem.t_span, problem.u0, method, rtol=3e-13, atol=1e-13 * problem.atol)
+    return s.y[:, -1], np.nan
 
 
-def time_at(rungs, error):
-    """(method, seconds) of the quickest method at a measured error."""
-    best = ("-", np.nan)
-    for word in sorted({word for word, *_ in rungs}):
-        line = sorted((max(e, 1e-16), s) for w, s, e in rungs if w == word)
-        errors, seconds = np.log(np.array(line).T)
-        if errors[0] <= np.log(error):
-            # beyond its crudest rung a method is as slow as at that rung
-            found = float(np.exp(np.interp(np.log(error), errors, seconds)))
-            best = best if found >= best[1] else (word, found)
-    return best
+def error_of(last, exact):
+    """The largest relative error of a state, small ones counted as 0.001 of the largest."""
+    return float(np.max(np.abs(last - exact) / np.maximum(np.abs(exact), 1e-3 * np.abs(exact).max())))
 
 
-def main(names):
-    """Print a table a problem; write all rungs to solvers.json."""
-    table = {}
-    for problem in (p for p in PROBLEMS if not names or p.name in names):
-        exact, cold = read_reference(problem), {}
-        size = np.maximum(np.abs(exact), 1e-3 * np.abs(exact).max())
-        runs = {
-            "pysciml": run_pysciml(problem, cold),
-            "julia": run_julia(problem),
-            "scipy": run_scipy(problem),
-            "diffrax": run_diffrax(problem),
-        }
-        rungs = {
-            who: [(word, r[0], float(np.max(np.abs(r[1] - exact) / size))) for word, r in run if r is not None]
-            for who, run in runs.items()
-        }
-        table[problem.name] = rungs
-        firsts = ", ".join(f"{word} {seconds:.2f} s" for word, seconds in cold.items())
-        print(f"\n{problem.name} ({len(problem.u0)} states); first solve by method: {firsts}")
-        for error in ERRORS:
-            ours = time_at(rungs["pysciml"], error)
-            cells = [f"pysciml {ours[0]} {ours[1] * 1e3:.3f} ms"]
-            for who in ("julia", "scipy", "diffrax"):
-                word, seconds = time_at(rungs[who], error)
-                cells.append(f"{who} {word} x{seconds / ours[1]:.2f}")
-            print(f"  error {error:g}: " + "; ".join(cells), flush=True)
-    Path("solvers.json").write_text(json.dumps(table))
+def work(who, problem, exact, budget):
+    """In the contender's own process: a line a rung."""
+    start = time.perf_counter()
+    ladder = getattr(contenders, who)(problem)
+    for k, (method, tolerance, solve) in enumerate(ladder):
+        if k == 0:
+            print(f"start;{time.perf_counter() - start}")
+        try:
+            rung = time_rung(solve, budget)
+        except Exception as error:
+            print(f"failed;{method};{tolerance};{type(error).__name__}: {str(error)[:100]!r}", flush=True)
+            continue
+        if rung is None:
+            continue
+        first, times, last = rung
+        numbers = ";".join(
+            repr(float(x)) for x in (first, *np.quantile(times, (0.5, 0.25, 0.75)), error_of(last, exact))
+        )
+        print(f"rung;{method};{tolerance};{numbers}", flush=True)
+
+
+def time_rung(solve, budget):
+    """Seconds of the first solve, of the others, and the last state; None where that is not to be had."""
+    begin = time.perf_counter()
+    last = solve()
+    first, times = time.perf_counter() - begin, []
+    if last is None or not np.all(np.isfinite(last)):
+        return None
+    while not times or (sum(times) < budget and len(times) < 200):
+        begin = time.perf_counter()
+        solve()
+        times.append(time.perf_counter() - begin)
+    return first, times, np.asarray(last)
+
+
+def run_contender(who, problem, reference, python, budget):
+    """What a contender's process said: seconds to start, rungs, and why there are no more."""
+    call = [
+        python,
+        __file__,
+        "--work",
+        who,
+        "--problem",
+        problem.name,
+        "--reference",
+        reference,
+        "--budget",
+        str(budget),
+    ]
+    found = {"start": None, "rungs": [], "note": ""}
+    limit = limit_of(who, problem)
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
+        try:
+            code = subprocess.run(call, stdout=said, stderr=complained, timeout=limit).returncode
+            complained.seek(0)
+            last = (complained.read().strip().splitlines() or [f"exit {code}"])[-1][:160]
+            found["note"] = "" if code == 0 else f"could not run: {last}"
+        except subprocess.TimeoutExpired:
+            found["note"] = f"stopped after {limit} s"
+        said.seek(0)
+        for kind, *parts in (text.strip().split(";") for text in said):
+            if kind == "start":
+                found["start"] = float(parts[0])
+            elif kind == "rung":
+                found["rungs"].append([parts[0], *map(float, parts[1:])])
+            elif kind == "failed":
+                found["note"] = found["note"] or f"{parts[0]} at {parts[1]}: {';'.join(parts[2:])}"
+    return found
+
+
+def versions_of(pythons):
+    """Versions of what runs, asked of each Python."""
+    found = {"python": platform.python_version()}
+    for who, names in PACKAGES.items():
+        if who in pythons:
+            code = f"from importlib.metadata import version as v\nprint(*(v(name) for name in {names!r}))"
+            said = subprocess.run([pythons[who], "-c", code], capture_output=True, text=True).stdout.split()
+            found |= dict(zip(names, said, strict=False))
+            continue
+        for name in names:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "not installed"
+    from pysciml.engines.choose import load_engine
+
+    return found | {name: text for name, text in load_engine("julia").versions().items() if name != "PySciML"}
+
+
+def run(names, whos, pythons, again, budget):
+    """Run what the file lacks; write it after each contender."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"problems": {}}
+    results["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    results["date"], results["versions"] = date.today().isoformat(), versions_of(pythons)
+    for problem in (BY_NAME[name] for name in names):
+        row = results["problems"].setdefault(problem.name, {"states": len(problem.u0), "contenders": {}})
+        wanted = [who for who in whos if again or who not in row["contenders"]]
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            exact, distance = find_reference(problem)
+            reference = str(Path(folder) / "reference.npy")
+            np.save(reference, exact)
+            row["reference_distance"] = None if np.isnan(distance) else distance
+            for who in wanted:
+                begin = time.perf_counter()
+                found = run_contender(who, problem, reference, pythons.get(who, sys.executable), budget)
+                row["contenders"][who] = found
+                seconds = time.perf_counter() - begin
+                print(
+                    f"{problem.name:16} {who:12} {len(found['rungs']):3} rungs in {seconds:5.1f} s {found['note']}",
+                    flush=True,
+                )
+                RESULTS.write_text(json.dumps(results, indent=None, separators=(",", ":")) + "\n")
+
+
+def read_arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--problem", action="append", choices=list(BY_NAME), default=[])
+    parser.add_argument("--contender", action="append", choices=WHO, default=[])
+    parser.add_argument("--python", action="append", default=[], metavar="WHO=PATH")
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--work", choices=WHO)
+    parser.add_argument("--reference")
+    parser.add_argument("--budget", type=float)
+    return parser.parse_args()
+
+
+def main():
+    """Work, run, or write the tables."""
+    asked = read_arguments()
+    if asked.work:
+        problem, exact = BY_NAME[asked.problem[0]], np.load(asked.reference)
+        if asked.work == "julia":
+            contenders.run_julia(problem, exact, asked.budget, limit_of("julia", problem))
+        else:
+            work(asked.work, problem, exact, asked.budget)
+    elif asked.table:
+        subprocess.run([sys.executable, str(HERE / "tables.py")], check=True)
+    else:
+        pythons = dict(pair.split("=", 1) for pair in asked.python)
+        budget = 0.0 if asked.quick else 0.12
+        run(asked.problem or list(BY_NAME), asked.contender or WHO, pythons, asked.again, budget)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
