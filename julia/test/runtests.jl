@@ -105,6 +105,65 @@ end
 
 const WORDS = ("forward", "forward_over_solver", "gauss", "interpolating", "quadrature", "backsolve")
 
+"The same steps again, for numbers of any type: what the objective is if they stay as they are."
+function replay(o, tableau, t, x::Vector{T}) where {T}
+    u, p = x[1:2], x[3:end]
+    f(u, s) = (du = Vector{T}(undef, 2); o.f(du, u, p, s); du)
+    total = o.times[1] == t[1] ? PySciML.misfit(o, u, p, 1) : zero(T)
+    for s in 2:length(t)
+        h, k, w = t[s] - t[s - 1], [zeros(T, 2) for _ in tableau.b], zero(tableau.b)
+        for i in sort([tableau.inner; tableau.between])
+            k[i] = f(u + h * sum(tableau.a[j, i] * k[j] for j in eachindex(k)), t[s - 1] + tableau.c[i] * h)
+        end
+        for row in findall(time -> t[s - 1] < time < t[s], o.times)
+            PySciML.interpolation_weights!(w, tableau, (o.times[row] - t[s - 1]) / h, h)
+            total += PySciML.misfit(o, u + sum(w .* k), p, row)
+        end
+        u += h * sum(tableau.b .* k)
+        row = findfirst(==(t[s]), o.times)
+        row === nothing || (total += PySciML.misfit(o, u, p, row))
+    end
+    return total, u
+end
+
+const FORCED = replace(LOTKA_VOLTERRA, "p[1] * u[1]" => "p[1] * u[1] * cos(t)")
+const FORCED_COTANGENTS = replace(COTANGENTS, "(p[1] -" => "(p[1] * cos(t) -", "v[1] * u[1]\n" => "v[1] * u[1] * cos(t)\n")
+const FORCED_SECOND = """
+function (y1, y2, t, u, p, s, k, v, w)
+    y1[1] = v[2] * p[3] * k[2] - v[1] * (p[2] * k[2] + p[1] * sin(t) * s)
+    y1[2] = (v[2] * p[3] - v[1] * p[2]) * k[1]
+    y2[1] = v[1] * (cos(t) * k[1] - u[1] * sin(t) * s)
+    y2[2] = -v[1] * (u[2] * k[1] + u[1] * k[2])
+    y2[3] = v[2] * (u[2] * k[1] + u[1] * k[2])
+    y2[4] = -v[2] * k[2]
+    return nothing
+end
+"""
+const FORCED_TIME = "(y, t, u, p, w) -> (y[1] = -p[1] * u[1] * sin(t); y[2] = 0.0; nothing)"
+
+function replay_rosenbrock(o, tableau, t, x::Vector{T}) where {T}
+    u, p = x[1:2], x[3:end]
+    f(u, s) = (du = Vector{promote_type(eltype(u), typeof(s), T)}(undef, 2); o.f(du, u, p, s); du)
+    total = o.times[1] == t[1] ? PySciML.misfit(o, u, p, 1) : zero(T)
+    for step in 2:length(t)
+        h, s, k, w = t[step] - t[step - 1], t[step - 1], [zeros(T, 2) for _ in tableau.b], zero(tableau.b)
+        J, slope = ForwardDiff.jacobian(u -> f(u, s), u), ForwardDiff.derivative(s -> f(u, s), s)
+        for i in eachindex(k)
+            U = u + sum(tableau.A[i, j] * k[j] for j in eachindex(k))
+            right = f(U, s + tableau.c[i] * h) + h * tableau.d[i] * slope + sum(tableau.C[i, j] * k[j] for j in eachindex(k)) / h
+            k[i] = ([1 0; 0 1] / (tableau.gamma * h) - J) \ right
+        end
+        for row in findall(time -> s < time < t[step], o.times)
+            PySciML.interpolation_weights!(w, tableau, (o.times[row] - s) / h, h)
+            total += PySciML.misfit(o, u + sum(w .* k), p, row)
+        end
+        u += sum(tableau.b .* k)
+        row = findfirst(==(t[step]), o.times)
+        row === nothing || (total += PySciML.misfit(o, u, p, row))
+    end
+    return total, u
+end
+
 @testset "PySciML" begin
 
 @testset "no type of a recorded tape is in the image" begin
@@ -258,27 +317,6 @@ end
     @test all(isnan, PySciML.value_and_gradient(o, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0])[2])
 end
 
-"The same steps again, for numbers of any type: what the objective is if they stay as they are."
-function replay(o, tableau, t, x::Vector{T}) where {T}
-    u, p = x[1:2], x[3:end]
-    f(u, s) = (du = Vector{T}(undef, 2); o.f(du, u, p, s); du)
-    total = o.times[1] == t[1] ? PySciML.misfit(o, u, p, 1) : zero(T)
-    for s in 2:length(t)
-        h, k, w = t[s] - t[s - 1], [zeros(T, 2) for _ in tableau.b], zero(tableau.b)
-        for i in sort([tableau.inner; tableau.between])
-            k[i] = f(u + h * sum(tableau.a[j, i] * k[j] for j in eachindex(k)), t[s - 1] + tableau.c[i] * h)
-        end
-        for row in findall(time -> t[s - 1] < time < t[s], o.times)
-            PySciML.interpolation_weights!(w, tableau, (o.times[row] - t[s - 1]) / h, h)
-            total += PySciML.misfit(o, u + sum(w .* k), p, row)
-        end
-        u += h * sum(tableau.b .* k)
-        row = findfirst(==(t[s]), o.times)
-        row === nothing || (total += PySciML.misfit(o, u, p, row))
-    end
-    return total, u
-end
-
 @testset "the gradient of the steps that $word took, data at $times" for word in PySciML.EXPLICIT,
         times in ([0.0, 0.5, 0.51, 1.0, 2.0], [0.7, 1.9])
 
@@ -300,44 +338,6 @@ end
     @test value ≈ total rtol = rounding
     @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-9
     @test gradient ≈ ForwardDiff.gradient(x -> replay(o, tableau, solution.t, x)[1], x) rtol = 10 * rounding
-end
-
-const FORCED = replace(LOTKA_VOLTERRA, "p[1] * u[1]" => "p[1] * u[1] * cos(t)")
-const FORCED_COTANGENTS = replace(COTANGENTS, "(p[1] -" => "(p[1] * cos(t) -", "v[1] * u[1]\n" => "v[1] * u[1] * cos(t)\n")
-const FORCED_SECOND = """
-function (y1, y2, t, u, p, s, k, v, w)
-    y1[1] = v[2] * p[3] * k[2] - v[1] * (p[2] * k[2] + p[1] * sin(t) * s)
-    y1[2] = (v[2] * p[3] - v[1] * p[2]) * k[1]
-    y2[1] = v[1] * (cos(t) * k[1] - u[1] * sin(t) * s)
-    y2[2] = -v[1] * (u[2] * k[1] + u[1] * k[2])
-    y2[3] = v[2] * (u[2] * k[1] + u[1] * k[2])
-    y2[4] = -v[2] * k[2]
-    return nothing
-end
-"""
-const FORCED_TIME = "(y, t, u, p, w) -> (y[1] = -p[1] * u[1] * sin(t); y[2] = 0.0; nothing)"
-
-function replay_rosenbrock(o, tableau, t, x::Vector{T}) where {T}
-    u, p = x[1:2], x[3:end]
-    f(u, s) = (du = Vector{promote_type(eltype(u), typeof(s), T)}(undef, 2); o.f(du, u, p, s); du)
-    total = o.times[1] == t[1] ? PySciML.misfit(o, u, p, 1) : zero(T)
-    for step in 2:length(t)
-        h, s, k, w = t[step] - t[step - 1], t[step - 1], [zeros(T, 2) for _ in tableau.b], zero(tableau.b)
-        J, slope = ForwardDiff.jacobian(u -> f(u, s), u), ForwardDiff.derivative(s -> f(u, s), s)
-        for i in eachindex(k)
-            U = u + sum(tableau.A[i, j] * k[j] for j in eachindex(k))
-            right = f(U, s + tableau.c[i] * h) + h * tableau.d[i] * slope + sum(tableau.C[i, j] * k[j] for j in eachindex(k)) / h
-            k[i] = ([1 0; 0 1] / (tableau.gamma * h) - J) \ right
-        end
-        for row in findall(time -> s < time < t[step], o.times)
-            PySciML.interpolation_weights!(w, tableau, (o.times[row] - s) / h, h)
-            total += PySciML.misfit(o, u + sum(w .* k), p, row)
-        end
-        u += sum(tableau.b .* k)
-        row = findfirst(==(t[step]), o.times)
-        row === nothing || (total += PySciML.misfit(o, u, p, row))
-    end
-    return total, u
 end
 
 @testset "the gradient of the implicit steps that $word took" for word in PySciML.ROSENBROCK
