@@ -15,7 +15,7 @@ const METHODS = (
 
 # before anything has run: what the images hold (see `hidden` in PySciMLAdjointsExt.jl)
 PySciML.load_adjoints()
-foreach(PySciML.load_algorithm, METHODS)
+foreach(PySciML.load_algorithm, (METHODS..., PySciML.EXPLICIT...))
 using ReverseDiff: ReverseDiff
 const TAPE_TYPES = filter(T -> T isa DataType, collect(Base.unwrap_unionall(ReverseDiff.TrackedArray).name.cache))
 
