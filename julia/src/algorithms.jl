@@ -40,7 +40,7 @@ const METHODS = (
     OrdinaryDiffEqSDIRK = "ImplicitEuler ImplicitMidpoint Trapezoid TRBDF2 SDIRK2 SDIRK22 SSPSDIRK2 Kvaerno3 KenCarp3 CFNLIRK3 Cash4
         Hairer4 Hairer42 Kvaerno4 KenCarp4 KenCarp47 SFSDIRK4 ESDIRK436L2SA2 ESDIRK437L2SA SFSDIRK5 Kvaerno5 KenCarp5 KenCarp58
         ESDIRK54I8L2SA ESDIRK547L2SA2 SFSDIRK6 ESDIRK659L2SA SFSDIRK7 SFSDIRK8",
-    OrdinaryDiffEqFIRK = "RadauIIA3 RadauIIA5 RadauIIA9 AdaptiveRadau",
+    OrdinaryDiffEqFIRK = "RadauIIA3 RadauIIA5 RadauIIA9",
     OrdinaryDiffEqPDIRK = "PDIRK44",
     OrdinaryDiffEqBDF = "ABDF2 QNDF1 QBDF1 QNDF2 QBDF2 QNDF QBDF FBDF MEBDF2",
     Sundials = "CVODE_Adams CVODE_BDF ARKODE",

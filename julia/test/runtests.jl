@@ -386,3 +386,19 @@ end
 end
 
 end
+
+@testset "a missing package is named" begin
+    PySciML.PACKAGES["Absent1"] = :OrdinaryDiffEqAbsent
+    @test occursin("OrdinaryDiffEqAbsent", PySciML.load_algorithm("Absent1"))
+    delete!(PySciML.PACKAGES, "Absent1")
+end
+
+# quality, where the package for it can be had
+if Base.find_package("Aqua") !== nothing
+    @eval using Aqua: Aqua
+    @testset "Aqua" begin
+        # these load at their first use
+        ignore = [keys(PySciML.METHODS)..., :OrdinaryDiffEqNonlinearSolve, :QuadGK, :ReverseDiff, :SciMLSensitivity]
+        Aqua.test_all(PySciML; ambiguities = (; recursive = false), stale_deps = (; ignore), persistent_tasks = false)
+    end
+end

@@ -102,12 +102,54 @@ def measure_errors(word, tolerances=TOLERANCES):
     return found
 
 
+def robertson(t, u, p):
+    """Robertson's reactions, the third equation replaced by the conservation of mass."""
+    slow, fast, back = 0.04 * u.a, 3e7 * u.b**2, 1e4 * u.b * u.c
+    return {"a": -slow + back, "b": slow - back - fast, "c": u.a + u.b + u.c - 1}
+
+
+def pair(t, u, p):
+    """x' = -z x, 0 = z - cos(t): x = exp(-sin t)."""
+    return {"x": -u.z * u.x, "z": u.z - np.cos(t)}
+
+
+def still_pair(t, u, p):
+    """The same, the cosine a state."""
+    return {"x": -u.z * u.x, "z": u.z - u.cosine, "cosine": -u.sine, "sine": u.cosine}
+
+
+ROBERTSON = np.array([0.336874531, 2.01370232e-06, 0.663123456])  # at t = 1000, by SciPy's Radau at 1e-12, as an ODE
+
+
+def measure_mass(word):
+    """Errors in tolerances of 1e-6, or of steps of 0.01, of equations with algebraic ones among them."""
+    method, found = METHODS[word], {}
+    options = {"engine": "julia", "check": False, "output": "arrays", "rtol": 1e-6, "atol": 1e-6}
+    steps = {} if method.is_adaptive else {"dt": 0.01}
+    problem = ps.ODEProblem(pair, {"x": 1.0, "z": 1.0}, (0, 2), mass_matrix={"z": 0})
+    if "a" in method.flags:
+        start = {"x": 1.0, "z": 1.0, "cosine": 1.0, "sine": 0.0}
+        problem = ps.ODEProblem(still_pair, start, (0, 2), mass_matrix={"z": 0})
+    t, u = ps.solve(problem, word, saveat=[2.0], max_steps=300_000, **options, **steps)
+    error = np.abs(np.array([u["x"][-1], u["z"][-1]]) - [np.exp(-np.sin(2.0)), np.cos(2.0)]).max() if len(t) else np.nan
+    found["pair"] = float(error / 1e-6)
+    if method.is_adaptive and "non-stiff" not in method.purpose:
+        start = {"a": 1.0, "b": 0.0, "c": 0.0}
+        problem = ps.ODEProblem(robertson, start, (0, 1e3), mass_matrix={"c": 0})
+        t, u = ps.solve(problem, word, saveat=[1e3], max_steps=300_000, **{**options, "atol": 1e-9})
+        error = np.abs(np.array([u[k][-1] for k in "abc"]) - ROBERTSON)[[0, 2]].max() if len(t) else np.nan
+        found["robertson"] = float(error / 1e-6)
+    return found
+
+
 def main():
     """Measure the words on the command line, else those that the file lacks; write the file after each."""
     results = json.loads(TARGET.read_text()) if TARGET.exists() else {"versions": {}, "words": {}}
     for word in sys.argv[1:] or [word for word in METHODS if word not in results["words"]]:
         order, errors = measure_order(word)
         results["words"][word] = {"order": order, "errors": errors, "adaptive": measure_errors(word)}
+        if METHODS[word].takes_mass_matrix:
+            results["words"][word]["mass"] = measure_mass(word)
         print(word, METHODS[word].order, METHODS[word].flags, results["words"][word], flush=True)
         results["versions"] = load_engine("julia").versions()
         results["words"] = dict(sorted(results["words"].items()))

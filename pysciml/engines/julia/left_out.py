@@ -20,6 +20,7 @@ _REASONS = {
     ),
     "it steps maps, not differential equations": "FunctionMap",
     "it needs a tableau": "HybridExplicitImplicitRK",
+    "in SciML's present release it gives up on smooth problems": "AdaptiveRadau",
     "in SciML's present release its error does not fall as its order says": (
         "RKV76IIa AN5 JVODE JVODE_Adams JVODE_BDF EPIRK5s3 SHLDDRK64 HSLDDRK64 SHLDDRK_2N CKLLSRK95_4C"
     ),

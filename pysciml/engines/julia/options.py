@@ -43,9 +43,8 @@ _BY_WORD = {
         Option("order", range(2, 9), "order, 2 to 8 if explicit, 3 to 5 if not"),
         Option("explicit", (True, False), "explicit steps"),
     ),
-    "AdaptiveRadau": (Option("max_order", (5, 9, 13), _HIGHEST), Option("min_order", (5, 9, 13), "lowest order")),
     **dict.fromkeys(("ROCK2", "ROCK4"), _STAGES),
-    **dict.fromkeys(("Anas5", "FRK65", "PFRK87"), (_FREQUENCY,)),
+    **dict.fromkeys(("Anas5", "PFRK87"), (_FREQUENCY,)),
     "Cash4": (Option("embedding", (3, 4), "stages of the method that estimates errors"),),
 }
 

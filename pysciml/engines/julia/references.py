@@ -17,7 +17,6 @@ REFERENCES: dict[str, str] = {
     "celaya_2014": "Alberdi Celaya, Anza Aguirrezabala & Chatzipantelidis (2014), doi:10.1016/j.procs.2014.05.091",
     "dimarzo_1993": "Di Marzo (1993), RODAS5(4), thesis, University of Geneva",
     "dormand_1980": "Dormand & Prince (1980), doi:10.1016/0771-050X(80)90013-3",
-    "ekanathan_2024": "Ekanathan, Smith & Rackauckas (2024), doi:10.48550/arXiv.2412.14362",
     "feagin_2009": "Feagin (2009), An explicit Runge-Kutta method of order fourteen",
     "feagin_2012": "Feagin (2012), High-order explicit Runge-Kutta methods using m-symmetry",
     "ferracina_2008": "Ferracina & Spijker (2008), doi:10.1016/j.apnum.2007.10.004",
