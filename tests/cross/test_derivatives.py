@@ -83,7 +83,7 @@ def julia():
 
 def both_derivatives(engine, program, t, u, p, v):
     """The generated ones and the dual numbers' ones: Jacobian, slope in time, product with v."""
-    handles = engine._load_model(program, "Rodas5P"), engine._load(program)
+    handles = engine._load.model(program, "Rodas5P"), engine._load.program(program)
     return [engine._bridge.call("evaluate_derivatives", handle, v, u, p, float(t)) for handle in handles]
 
 
@@ -147,7 +147,7 @@ def test_the_brusselator_on_32_by_32_cells_agrees_between_dense_and_sparse(julia
     sparse = ps.solve(problem, "Rodas5P", **options)
     monkeypatch.setattr(derivatives, "SPARSE_FROM", 10**9)
     monkeypatch.setattr(derivatives, "LARGEST_DENSE", 10**9)
-    monkeypatch.setattr(julia, "_models", {})
+    monkeypatch.setattr(julia._load, "_models", {})
     dense = ps.solve(problem, "Rodas5P", **options)
     for name in ("x", "y"):
         np.testing.assert_allclose(sparse[name], dense[name], rtol=1e-9)

@@ -25,7 +25,6 @@ from ..base import (
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge, Handle
 from .checks import (
-    check_algorithm,
     check_dense,
     choose_sensitivity,
     for_mass_matrix,
@@ -33,15 +32,12 @@ from .checks import (
     refuse_reversal,
     stop_times,
 )
-from .derivatives import derive, derive_pullback, derive_second
 from .environment import is_compiled
-from .options import write_spec
+from .loading import NO_TIMES, Loader, floats, output_size
 from .precompile import compile_packages, say_on_stderr
-from .printer import print_parts
 from .route import find_route, install
 from .status import read_return_code
 
-_NO_TIMES = np.zeros(0)
 _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
 _DEFAULT = (
     "a pair chosen as by SciML's default algorithm, by tolerances and size, which switches where it meets stiffness"
@@ -57,10 +53,7 @@ class JuliaEngine(AbstractEngine):
 
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
-        self._programs: dict[str, Handle] = {}
-        self._algorithms: set[str] = set()
-        self._reversed: dict[str, Handle] = {}
-        self._models: dict[tuple[str, bool, bool], Handle] = {}
+        self._load = Loader(bridge)
 
     def solve(self, request: SolveRequest) -> RawSolution:
         name, arguments = self._solve_call(request)
@@ -78,7 +71,7 @@ class JuliaEngine(AbstractEngine):
         request = for_mass_matrix(request)
         arguments = (*self._arguments(request), *_options(request), *_mass(request))
         if request.events:
-            return "solve_with_events", (self._load_events(request.events), *arguments)
+            return "solve_with_events", (self._load.events(request.events), *arguments)
         return "solve_request", arguments
 
     def _read_solution(self, request, answer):
@@ -116,36 +109,36 @@ class JuliaEngine(AbstractEngine):
         )
 
     def _evaluate_solution(self, solution: Handle, times):
-        states = self._bridge.call("evaluate_solution", solution, _floats(times))
+        states = self._bridge.call("evaluate_solution", solution, floats(times))
         return np.ascontiguousarray(states.T).reshape(len(times), -1)
 
     def _arguments(self, request):
         """The problem, its algorithm and its save times, as Julia takes them."""
         return (
-            self._load_model(request.program, request.algorithm),
-            _floats(request.u0),
-            _floats(request.p),
+            self._load.model(request.program, request.algorithm),
+            floats(request.u0),
+            floats(request.p),
             *map(float, request.t_span),
-            self._load_algorithm(request),
-            _floats(_NO_TIMES if request.saveat is None else request.saveat),
+            self._load.algorithm(request),
+            floats(NO_TIMES if request.saveat is None else request.saveat),
         )
 
     def make_objective(self, request: ObjectiveRequest) -> "JuliaObjective":
         solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
-            self._load_model(solve.program, solve.algorithm, is_reversed=True),
-            self._load_reversed(request.parametrization),
+            self._load.model(solve.program, solve.algorithm, is_reversed=True),
+            self._load.reversed(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),
-            _floats(solve.saveat),
-            _floats(request.values).T,
-            _floats(request.weights).T,
-            _floats(request.x0),
-            self._load_algorithm(solve),
+            floats(solve.saveat),
+            floats(request.values).T,
+            floats(request.weights).T,
+            floats(request.x0),
+            self._load.algorithm(solve),
             sensitivity,
             *_options(solve),
-            *([] if request.observe is None else [self._load_reversed(request.observe), int(solve.u0.size)]),
+            *([] if request.observe is None else [self._load.reversed(request.observe), int(solve.u0.size)]),
         )
         return JuliaObjective(self._bridge, handle, request)
 
@@ -155,7 +148,7 @@ class JuliaEngine(AbstractEngine):
         x, value, history, was_interrupted, algorithm = self._bridge.call(
             "fit_request",
             objective.handle,
-            _floats(request.objective.x0),
+            floats(request.objective.x0),
             request.objective.solve.algorithm == "auto",
             np.array([_OPTIMIZERS[stage.optimizer] for stage in stages]),
             *(
@@ -186,7 +179,14 @@ class JuliaEngine(AbstractEngine):
 
     def observe_many(self, points: Sequence[tuple]) -> list[np.ndarray]:
         calls = [
-            ["observe_rows", self._load(program), _size(program), _floats(t), _floats(u).T, _floats(np.atleast_2d(p)).T]
+            [
+                "observe_rows",
+                self._load.program(program),
+                output_size(program),
+                floats(t),
+                floats(u).T,
+                floats(np.atleast_2d(p)).T,
+            ]
             for program, t, u, p in points
         ]
         return [np.ascontiguousarray(y.T) for y in self._bridge.call("call_many", calls)]
@@ -203,7 +203,7 @@ class JuliaEngine(AbstractEngine):
         flat = np.concatenate([np.zeros(0), *(np.ravel(value) for value in inputs)])
         return self._bridge.call(
             "evaluate",
-            self._load(program),
+            self._load.program(program),
             np.array([program.nodes[output.node].size for output in program.outputs], dtype=np.int64),
             np.array(
                 [np.size(x) if item.shape else 0 for item, x in zip(program.inputs, inputs, strict=True)],
@@ -211,88 +211,6 @@ class JuliaEngine(AbstractEngine):
             ),
             flat,
         )
-
-    def _load_algorithm(self, request: SolveRequest) -> str:
-        """What Julia calls the algorithm; its package loaded at the first use of a word of its."""
-        check_algorithm(request)
-        spec = write_spec(request.algorithm, request.algorithm_options)
-        if spec not in self._algorithms:
-            if reason := self._bridge.call("load_algorithm", spec):
-                raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}; python -m pysciml install-julia")
-            self._algorithms.add(spec)
-        return spec
-
-    def _load_events(self, events) -> Handle:
-        """The events of one solve, in their order."""
-        handle = self._bridge.call("make_events")
-        for event in events:
-            handle = self._bridge.call(
-                "add_event",
-                handle,
-                None if event.condition is None else self._load(event.condition),
-                None if event.effect is None else self._load(event.effect),
-                _floats(_NO_TIMES if event.times is None else event.times),
-                np.zeros((0, 0)) if event.rows is None else _floats(event.rows).T,
-                event.u_index,
-                event.p_index,
-                event.terminal,
-                event.direction,
-                event.is_before,
-            )
-        return handle
-
-    def _load(self, program: Program) -> Handle:
-        """The compiled Program: printed and sent once."""
-        if program.hash not in self._programs:
-            printed = print_parts(program)
-            self._programs[program.hash] = self._bridge.call(
-                "load_program",
-                printed.text,
-                printed.constants,
-                printed.flags,
-                printed.indices,
-                printed.n_numbers,
-                printed.n_flags,
-            )
-        return self._programs[program.hash]
-
-    def _load_reversed(self, program: Program) -> Handle:
-        """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
-        if program.hash not in self._reversed:
-            pullback, blocks = derive_pullback(program)
-            self._reversed[program.hash] = self._bridge.call(
-                "load_pullback", self._load(program), self._load(pullback), np.array(blocks, dtype=np.int64).ravel()
-            )
-        return self._reversed[program.hash]
-
-    def _load_plain(self, program, is_reversed):
-        """The compiled right-hand side without derivatives."""
-        key = program.hash, is_reversed, False
-        if key not in self._models:
-            load = self._load_reversed if is_reversed else self._load
-            self._models[key] = self._bridge.call("load_right_hand_side", load(program))
-        return self._models[key]
-
-    def _load_model(self, program: Program, algorithm: str, is_reversed: bool = False) -> Handle:
-        """The compiled right-hand side, with its derivatives if the method may ask for them."""
-        if algorithm in METHODS and not METHODS[algorithm].is_stiff:
-            return self._load_plain(program, is_reversed)
-        key = program.hash, is_reversed, True
-        if key not in self._models:
-            found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
-            self._models[key] = self._bridge.call(
-                "load_model",
-                self._load_reversed(program) if is_reversed else self._load(program),
-                None if found.entries is None else self._load(found.entries),
-                found.rows,
-                found.columns,
-                _size(program),
-                found.is_sparse,
-                self._load(found.time),
-                self._load(found.product),
-                self._load(derive_second(program)) if is_reversed else None,
-            )
-        return self._models[key]
 
 
 class JuliaObjective(AbstractObjective):
@@ -307,10 +225,10 @@ class JuliaObjective(AbstractObjective):
         self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
 
     def value(self, x: np.ndarray) -> float:
-        return self._bridge.call("value_only", self.handle, _floats(x))
+        return self._bridge.call("value_only", self.handle, floats(x))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._bridge.call("value_and_gradient", self.handle, _floats(x))
+        return self._bridge.call("value_and_gradient", self.handle, floats(x))
 
 
 def _reason(asked, ran):
@@ -324,20 +242,12 @@ def _why(algorithm):
     return f"a probe solve by a pair that switches where it meets stiffness found the problem {kind}"
 
 
-def _size(program):
-    return program.nodes[program.outputs[0].node].size
-
-
 def _stop(pair):
     return None if pair is None else Stop(*pair)
 
 
-def _floats(values):
-    return np.ascontiguousarray(values, dtype=np.float64)
-
-
 def _mass(request):
-    return () if request.mass_matrix is None else (_floats(request.mass_matrix),)
+    return () if request.mass_matrix is None else (floats(request.mass_matrix),)
 
 
 def _options(request):
@@ -348,7 +258,7 @@ def _options(request):
         float(request.dt or 0.0),
         float(request.dtmax or 0.0),
         int(request.max_steps),
-        _floats(stop_times(request)),
+        floats(stop_times(request)),
         is_adaptive(request),
     )
 

@@ -1,0 +1,121 @@
+"""What stays in Julia between calls: compiled Programs and models, algorithms whose packages are loaded."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import EngineUnavailable
+from ...ir.program import Program
+from ...problems.flat import FlatEvent
+from ...requests import SolveRequest
+from .algorithms import METHODS
+from .bridge import Bridge, Handle
+from .checks import check_algorithm
+from .derivatives import derive, derive_pullback, derive_second
+from .options import write_spec
+from .printer import print_parts
+
+NO_TIMES = np.zeros(0)
+
+
+def floats(values) -> np.ndarray:
+    """An array of floats as Julia takes it."""
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def output_size(program: Program) -> int:
+    """Elements of a Program's first output."""
+    return program.nodes[program.outputs[0].node].size
+
+
+class Loader:
+    """Loads each thing once: Programs by their hash, models by that and by what they are asked for."""
+
+    def __init__(self, bridge: Bridge):
+        self._bridge = bridge
+        self._programs: dict[str, Handle] = {}
+        self._algorithms: set[str] = set()
+        self._reversed: dict[str, Handle] = {}
+        self._models: dict[tuple[str, bool, bool], Handle] = {}
+
+    def algorithm(self, request: SolveRequest) -> str:
+        """What Julia calls the algorithm; its package loaded at the first use of a word of its."""
+        check_algorithm(request)
+        spec = write_spec(request.algorithm, request.algorithm_options)
+        if spec not in self._algorithms:
+            if reason := self._bridge.call("load_algorithm", spec):
+                raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}; python -m pysciml install-julia")
+            self._algorithms.add(spec)
+        return spec
+
+    def events(self, events: Sequence[FlatEvent]) -> Handle:
+        """The events of one solve, in their order."""
+        handle = self._bridge.call("make_events")
+        for event in events:
+            handle = self._bridge.call(
+                "add_event",
+                handle,
+                None if event.condition is None else self.program(event.condition),
+                None if event.effect is None else self.program(event.effect),
+                floats(NO_TIMES if event.times is None else event.times),
+                np.zeros((0, 0)) if event.rows is None else floats(event.rows).T,
+                event.u_index,
+                event.p_index,
+                event.terminal,
+                event.direction,
+                event.is_before,
+            )
+        return handle
+
+    def program(self, program: Program) -> Handle:
+        """The compiled Program: printed and sent once."""
+        if program.hash not in self._programs:
+            printed = print_parts(program)
+            self._programs[program.hash] = self._bridge.call(
+                "load_program",
+                printed.text,
+                printed.constants,
+                printed.flags,
+                printed.indices,
+                printed.n_numbers,
+                printed.n_flags,
+            )
+        return self._programs[program.hash]
+
+    def reversed(self, program: Program) -> Handle:
+        """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
+        if program.hash not in self._reversed:
+            pullback, blocks = derive_pullback(program)
+            self._reversed[program.hash] = self._bridge.call(
+                "load_pullback", self.program(program), self.program(pullback), np.array(blocks, dtype=np.int64).ravel()
+            )
+        return self._reversed[program.hash]
+
+    def _plain(self, program, is_reversed):
+        """The compiled right-hand side without derivatives."""
+        key = program.hash, is_reversed, False
+        if key not in self._models:
+            load = self.reversed if is_reversed else self.program
+            self._models[key] = self._bridge.call("load_right_hand_side", load(program))
+        return self._models[key]
+
+    def model(self, program: Program, algorithm: str, is_reversed: bool = False) -> Handle:
+        """The compiled right-hand side, with its derivatives if the method may ask for them."""
+        if algorithm in METHODS and not METHODS[algorithm].is_stiff:
+            return self._plain(program, is_reversed)
+        key = program.hash, is_reversed, True
+        if key not in self._models:
+            found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
+            self._models[key] = self._bridge.call(
+                "load_model",
+                self.reversed(program) if is_reversed else self.program(program),
+                None if found.entries is None else self.program(found.entries),
+                found.rows,
+                found.columns,
+                output_size(program),
+                found.is_sparse,
+                self.program(found.time),
+                self.program(found.product),
+                self.program(derive_second(program)) if is_reversed else None,
+            )
+        return self._models[key]
