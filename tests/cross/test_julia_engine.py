@@ -142,6 +142,6 @@ def test_compiling_happens_once_a_model():
     engine = load_engine("julia")
     problem = ps.ODEProblem(decay, 1.0, (0.0, 1.0), 2.0)
     ps.solve(problem, saveat=[1.0], engine="julia")
-    before = len(engine._programs)
+    before = len(engine._load._programs)
     ps.solve(problem.remake(p=3.0, u0=2.0, t_span=(0.0, 5.0)), saveat=[5.0], engine="julia")
-    assert len(engine._programs) == before
+    assert len(engine._load._programs) == before

@@ -179,15 +179,8 @@ class JuliaEngine(AbstractEngine):
 
     def observe_many(self, points: Sequence[tuple]) -> list[np.ndarray]:
         calls = [
-            [
-                "observe_rows",
-                self._load.program(program),
-                output_size(program),
-                floats(t),
-                floats(u).T,
-                floats(np.atleast_2d(p)).T,
-            ]
-            for program, t, u, p in points
+            ["observe_rows", self._load.program(f), output_size(f), floats(t), floats(u).T, floats(np.atleast_2d(p)).T]
+            for f, t, u, p in points
         ]
         return [np.ascontiguousarray(y.T) for y in self._bridge.call("call_many", calls)]
 
