@@ -157,7 +157,7 @@ for name, model in models.items():
         assert failure["state"] == "x" and failure["cause"] and failure["advice"], (name, word, failure)
         ended.add(ds.attrs["status"])
 data = ps.solve(make(), "Tsit5", saveat=[0.5, 1.0], engine="julia")
-for sensitivity in ("forward_over_solver", "interpolating", "gauss"):
+for sensitivity in ("forward_over_solver", "discrete"):
     model = lambda t, u, p: {"x": p.k * u.x**2, "v": -u.v}
     growing = ps.ODEProblem(model, {"x": 1.0, "v": 0.0}, (0.0, 2.0), {"k": 3.0})
     objective = ps.objective(growing, data, sensitivity=sensitivity, engine="julia")
