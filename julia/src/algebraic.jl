@@ -11,8 +11,14 @@ function begin_problem(problem)
     problem.f.mass_matrix isa AbstractMatrix || return problem, NoInit()
     u0 = find_algebraic(problem)
     u0 === nothing || return remake(problem; u0), NoInit()
-    nonlinear_package()
-    return problem, BrownFullBasicInit(ALGEBRAIC_TOLERANCE)
+    return problem, BrownFullBasicInit(ALGEBRAIC_TOLERANCE, search_algorithm())
+end
+
+"SciML's search for a root, by differences: left to itself it differentiates by whatever package happens to be loaded."
+function search_algorithm()
+    make = getproperty(nonlinear_package(), :FastShortcutNonlinearPolyalg)
+    by = (; autodiff = DIFFERENCES, vjp_autodiff = DIFFERENCES, jvp_autodiff = DIFFERENCES)
+    return Base.invokelatest(make; by...)
 end
 
 const MOST_ITERATIONS = 50

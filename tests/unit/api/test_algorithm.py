@@ -33,7 +33,7 @@ def test_a_value_of_word_and_options():
         ("FBDF", {"max_order": 6}, "an integer from 1 to 5"),
         ("FBDF", {"max_order": True}, "an integer from 1 to 5"),
         ("RK4", {"adaptive": 0}, "one of True, False"),
-        ("FRK65", {"frequency": -1.0}, "a positive number"),
+        ("Anas5", {"frequency": -1.0}, "a positive number"),
     ],
 )
 def test_what_can_not_be_is_refused(word, options, message):
