@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from .embed import EmbeddedJulia, Held, JuliaError
 from .route import Route, apply_route
 
 PATIENCE = 1.0  # seconds that an interrupted call is given for its partial result
+LOOKS = 400  # at whether a call has ended, before its thread sleeps
 POLL = 0.1  # seconds between two looks at the progress of a call
 _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 
@@ -115,8 +117,9 @@ class Bridge:
         job = _Call(name, arguments)
         self._jobs.put(job)
         try:
-            while not job.is_done.acquire(timeout=-1 if watch is None else POLL):
-                watch(list(self._julia.progress))
+            if not _is_soon(job.is_done):
+                while not job.is_done.acquire(timeout=-1 if watch is None else POLL):
+                    watch(list(self._julia.progress))
         except KeyboardInterrupt:
             self._julia.flag.value = 1
             if not (has_partial and job.is_done.acquire(timeout=PATIENCE)):
@@ -175,6 +178,15 @@ class Bridge:
             self._julia.flag.value = 1
             self._jobs.put(None)
             self._owner.join(PATIENCE)
+
+
+def _is_soon(lock):
+    """Acquire a lock that is released within about half a millisecond: to be woken takes longer than a small solve."""
+    for _ in range(LOOKS):
+        if lock.acquire(blocking=False):
+            return True
+        time.sleep(0)
+    return False
 
 
 def _keyed(values):
