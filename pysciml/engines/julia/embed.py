@@ -1,8 +1,8 @@
 """Julia in this process, by its C interface: started, called and ended by one and the same thread.
 
 Values cross as cells of four words with the bytes of texts and arrays behind them (``julia/src/exchange.jl`` is the
-other half), so that a call compiles nothing in Julia. A library that converts any value of either language (juliacall
-with PythonCall 0.9.34) took 4.6 s more to the end of the first solve. Calls release the GIL.
+other half), so that a call compiles nothing in Julia. A library that converts any value of either language (PythonCall)
+compiles its conversions in each process, and loading it invalidates compiled solvers. Calls release the GIL.
 """
 
 import ctypes

@@ -46,7 +46,7 @@ _OPTIMIZERS = {"adam": 0, "lbfgs": 1}
 
 
 class JuliaEngine(AbstractEngine):
-    """Programs printed as Julia text, solved by OrdinaryDiffEq, differentiated by SciMLSensitivity."""
+    """Programs printed as Julia text, solved by OrdinaryDiffEq, their steps reversed by our own Julia half."""
 
     name = "julia"
     capabilities = CAPABILITIES
