@@ -29,6 +29,7 @@ using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_colo
 
 RuntimeGeneratedFunctions.init(@__MODULE__)
 
+include("interrupt.jl")
 include("numpy_ops.jl")
 include("factors.jl")
 include("program.jl")

@@ -99,6 +99,8 @@ places where it arose.
 function exchange(cells::Ptr{Cell}, n::Int)
     empty!(CELLS)
     empty!(BYTES)
+    start_clock!()
+    current_task().logstate === nothing && silence() # a thread's first call
     try
         call = Incoming(cells, Ptr{UInt8}(cells + n * sizeof(Cell)))
         write_value(call_named((read_value(call)::Vector{Any})...))
@@ -117,8 +119,14 @@ function give_up(key)
     return nothing
 end
 
-"Where Python finds `exchange`, the interrupt flag (a 64-bit integer) and the progress numbers."
+"""
+Where Python finds `exchange`, the interrupt flag and the time allowed (64-bit integers), the progress numbers, and Julia's
+own functions by which a thread says that it is out of Julia's memory, so that another's garbage collection need not wait
+for it, or in it again.
+"""
 function addresses()
     entry = @cfunction(exchange, Ptr{Int}, (Ptr{Cell}, Int))
-    return join((UInt(entry), UInt(pointer_from_objref(INTERRUPT)), UInt(pointer(PROGRESS))), ' ')
+    data = (pointer_from_objref(INTERRUPT), pointer_from_objref(ALLOWED), pointer(PROGRESS))
+    doors = (cglobal(:jl_gc_safe_enter), cglobal(:jl_gc_unsafe_enter))
+    return join(UInt.((entry, data..., doors...)), ' ')
 end

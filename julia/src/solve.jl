@@ -1,12 +1,7 @@
 # Initial-value problems.
 
-"Raised by Python to stop a solve or fit: 0 or 1. Atomic, since another thread writes it through its address."
-const INTERRUPT = Threads.Atomic{Int}(0)
-
 "Written for Python to read: iteration, number of iterations, loss, horizon of a fit; time of a solve."
 const PROGRESS = zeros(Float64, 8)
-
-is_interrupted() = INTERRUPT[] != 0
 
 "After each step: note where the solve is, and stop if the flag is up."
 function watch(u, t, integrator)

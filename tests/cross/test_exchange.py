@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as hnp
 from support.engines import require_engine
 
 from pysciml.engines.choose import choose_engine
-from pysciml.engines.julia.bridge import Handle
-from pysciml.engines.julia.embed import Held, JuliaError
+from pysciml.engines.julia.embed import Handle, JuliaError
 from pysciml.errors import PySciMLError
 
 SIZES = hnp.array_shapes(min_dims=1, max_dims=1, min_side=0, max_side=9)
@@ -67,7 +66,7 @@ def test_a_large_array_crosses_and_its_memory_is_given_back(bridge):
 def test_what_stays_is_given_up_with_its_handle(bridge):
     handle = bridge.call("make_events")
     assert isinstance(handle, Handle)
-    same_key = Handle(Held(handle.key), lambda key: None)
+    same_key = Handle(handle.key, lambda key: None)
     assert bridge.call("isnothing", same_key) is False
     del handle
     gc.collect()

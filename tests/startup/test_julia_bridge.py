@@ -8,7 +8,7 @@ import pytest
 from support.engines import require_engine
 
 PREAMBLE = """
-import os, signal, sys, threading, time
+import os, signal, sys, tempfile, threading, time
 import numpy as np
 import pysciml as ps
 
@@ -196,3 +196,70 @@ except ImportError as error:
 """
     )
     assert "in a process of its own" in done.stdout
+
+
+def test_what_was_quick_is_done_by_the_calling_thread_and_what_becomes_late_is_not():
+    """The same model and word: 1 s, then 1e7 s with an interrupt, in the main thread, whose Ctrl-C Julia can't hear."""
+    done = run(
+        LONG
+        + """
+from pysciml.engines.choose import load_engine
+bridge, threads = load_engine("julia")._bridge, []
+original = bridge._julia.call
+def call(*arguments):
+    threads.append(threading.current_thread().name)
+    return original(*arguments)
+bridge._julia.call = call
+words["saveat"] = [0.0, 0.5, 1.0]
+found = [ps.solve(make(), "Tsit5", **words) for _ in range(4)]
+assert all(ds.equals(found[0]) for ds in found)
+assert threads[-1] == "MainThread", threads
+words["saveat"][-1] = 1e7
+interrupt_after(1.0)
+try:
+    ps.solve(problem, "Tsit5", **words)
+except ps.SolveFailed as error:
+    assert time.monotonic() - sent[0] < 1.0
+    assert error.status.name == "INTERRUPTED", error.status
+assert threads[-2:] == ["MainThread", "pysciml-julia"], threads
+words["saveat"][-1] = 2e4  # 0.1 s
+longer = make(2e4)
+expected = ps.solve(longer, "Tsit5", **words)
+ps.solve(make(), "Tsit5", **{**words, "saveat": [0.0, 0.5, 1.0]})
+assert ps.solve(longer, "Tsit5", **words).equals(expected)
+assert threads[-2:] == ["MainThread", "pysciml-julia"], threads
+print("done")
+"""
+    )
+    assert done.stdout == "done\n"
+
+
+def test_garbage_collections_wait_for_no_thread_that_is_outside():
+    """In turns: Julia's memory is collected in the main thread's calls and in the owner's, while the other idles."""
+    done = run(
+        """
+model = lambda t, u, p: {"x": 1.0 / u.x - 1.0 / u.x, "v": -u.v}
+blown = ps.ODEProblem(model, {"x": 0.0, "v": 0.0}, (0.0, 2.0))
+def work(n):
+    for _ in range(n):
+        assert ps.solve(make(), "Tsit5", saveat=np.linspace(0, 1, 4001), engine="julia").x.values[-1] == short.x
+        assert ps.solve(blown, "Tsit5", saveat=[1.0], check=False, engine="julia").attrs["status"] != "SUCCESS"
+for turn in range(10):
+    work(40)
+    threads = [threading.Thread(target=work, args=(10,)) for _ in range(3)]
+    [thread.start() for thread in threads]
+    work(10)
+    [thread.join() for thread in threads]
+from pysciml.engines.choose import load_engine
+bridge = load_engine("julia")._bridge
+with tempfile.NamedTemporaryFile("w", suffix=".jl") as collect:
+    collect.write("GC.gc()")
+    collect.flush()
+    for turn in range(5):
+        bridge._quick.add("main")
+        bridge.call("include", collect.name, like="main")
+        bridge.call("include", collect.name)
+print("done")
+"""
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")

@@ -1,9 +1,12 @@
 """The bridge to Julia: one thread that owns it.
 
-Each rule was tried; the naive ways freeze or crash the process. Julia boots in a thread of its own that serves a queue,
-and no other thread ever touches a Julia value: arguments go in as NumPy arrays, numbers and strings, results come out
-as copies, and what stays in Julia is known outside by a :class:`Handle`. Calls release the GIL. Ctrl-C raises a flag
-that Julia reads after each step.
+Each rule was tried; the naive ways freeze or crash the process. Julia boots in a thread of its own that serves a queue.
+Arguments go in as NumPy arrays, numbers and strings, results come out as copies, and what stays in Julia is known
+outside by a :class:`Handle`. Calls release the GIL, and there is one at a time. Ctrl-C raises a flag that Julia reads
+after each step.
+
+To wake the owner and to be woken takes longer than a small solve, so the main thread makes a call itself if its like
+was quick before. Ctrl-C can't be heard then, so what becomes late there is given up and handed to the owner.
 """
 
 import atexit
@@ -15,37 +18,29 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from ...errors import EngineUnavailable, PySciMLError
-from .embed import EmbeddedJulia, Held, JuliaError
+from .embed import EmbeddedJulia, JuliaError
 from .route import Route, apply_route
 
 PATIENCE = 1.0  # seconds that an interrupted call is given for its partial result
+QUICK = 0.003  # seconds: what takes less, the main thread does itself the next time
+LATE = 0.02  # seconds: what takes more in the main thread, the owner does again
+_IS_LATE = 2  # what the flag then is
 LOOKS = 400  # at whether a call has ended, before its thread sleeps
 POLL = 0.1  # seconds between two looks at the progress of a call
 _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 
 
-class Handle:
-    """Stands for a value that stays in Julia; given up when this object is."""
-
-    def __init__(self, key: Held, release: Callable[[Held], None]):
-        self.key = key
-        self._release = release
-
-    def __del__(self):
-        self._release(self.key)
-
-
 class _Call:
     """A call on its way through the queue, and its answer."""
 
-    __slots__ = ("answer", "arguments", "error", "is_done", "name")
+    __slots__ = ("answer", "arguments", "error", "is_done", "like", "name")
 
-    def __init__(self, name: str, arguments: tuple):
-        self.name, self.arguments = name, arguments
+    def __init__(self, name: str, arguments: tuple, like: Hashable = None):
+        self.name, self.arguments, self.like = name, arguments, like
         self.answer: Any = None
         self.error: BaseException | None = None
         self.is_done = threading.Lock()
@@ -64,6 +59,8 @@ class Bridge:
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._process = os.getpid()
         self._boot: _Call | None = None  # one that still goes on
+        self._turn = threading.Lock()  # held by the thread that is in Julia
+        self._quick: set[Hashable] = set()
         self._julia: EmbeddedJulia
         self._owner = threading.Thread(target=self._own, name="pysciml-julia", daemon=True)
         self._owner.start()
@@ -100,11 +97,14 @@ class Bridge:
         *arguments,
         has_partial: bool = False,
         watch: Callable[[list[float]], None] | None = None,
+        like: Hashable = None,
     ):
         """The result of one of ``julia/src/bridge.jl``'s functions.
 
-        ``watch`` is given the progress numbers a few times a second. On KeyboardInterrupt the flag is raised; if the
-        function then returns a partial result within a second, that is returned, else the interrupt goes on.
+        Calls with the same ``like`` are expected to take about the same time; a function called with one must leave
+        nothing behind, since it may be called twice. ``watch`` is given the progress numbers a few times a second. On
+        KeyboardInterrupt the flag is raised; if the function then returns a partial result within a second, that is
+        returned, else the interrupt goes on.
 
         Raises
         ------
@@ -114,7 +114,11 @@ class Bridge:
             In a forked child.
         """
         self._check_process()
-        job = _Call(name, arguments)
+        if like is not None and like in self._quick and watch is None:
+            job = _Call(name, arguments, like)
+            if self._call_here(job):
+                return job.result()
+        job = _Call(name, arguments, like)
         self._jobs.put(job)
         try:
             if not _is_soon(job.is_done):
@@ -135,29 +139,42 @@ class Bridge:
 
     def _own(self):
         """The owner thread: serve the queue until None comes."""
-        julia = EmbeddedJulia()
+        julia = EmbeddedJulia(self._jobs.put)
         while (job := self._jobs.get()) is not None:
-            if isinstance(job, Held):
-                julia.call("give_up", (int(job),))
-            else:
-                self._serve(julia, job)
+            with self._turn:
+                if isinstance(job, int):  # the key of a handle
+                    julia.call("give_up", (job,))
+                else:
+                    self._serve(julia, job)
+            if isinstance(job, _Call):
+                job.is_done.release()
             del job
         julia.stop()
 
-    def _serve(self, julia, job):
+    def _call_here(self, job):
+        """Whether the call was made by this thread: it is the main one, Julia is free, and it did not become late."""
+        if threading.current_thread() is not threading.main_thread() or self._turn.locked():
+            return False
+        julia = self._julia
+        with self._turn:  # should it be taken just now, the wait for it hears Ctrl-C
+            self._serve(julia, job, int(1e9 * LATE))
+            return julia.flag.value != _IS_LATE
+
+    def _serve(self, julia, job, allowed=0):
+        start = time.perf_counter()
         try:
             if job is self._boot:
                 self._start(julia, *job.arguments)
             else:
-                julia.flag.value = 0
-                job.answer = self._handled(julia.call(job.name, _keyed(job.arguments)))
+                julia.flag.value, julia.allowed.value = 0, allowed
+                job.answer = julia.call(job.name, job.arguments)
         except JuliaError as error:
             job.error = PySciMLError(_say_error(job.name, error.message.strip().splitlines()[0]))
             job.error.__cause__ = error
         except BaseException as error:
             job.error = error
-        finally:
-            job.is_done.release()
+        note = self._quick.add if time.perf_counter() - start < QUICK else self._quick.discard
+        note(job.like)
 
     def _start(self, julia, route):
         try:
@@ -165,12 +182,6 @@ class Bridge:
         except BaseException as error:
             raise EngineUnavailable(f"Julia did not start ({route.reason}): {error}") from None
         self._julia = julia
-
-    def _handled(self, value):
-        """A value in which handles stand for keys."""
-        if isinstance(value, Held):
-            return Handle(value, self._jobs.put)
-        return tuple([self._handled(x) for x in value]) if type(value) is tuple else value
 
     def _stop(self):
         """At exit: let the owner thread end Julia."""
@@ -187,11 +198,6 @@ def _is_soon(lock):
             return True
         time.sleep(0)
     return False
-
-
-def _keyed(values):
-    """Arguments in which keys stand for handles."""
-    return [a.key if type(a) is Handle else _keyed(a) if type(a) is list else a for a in values]
 
 
 class _JuliaIsTaken(importlib.abc.MetaPathFinder):

@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,26 @@ class JuliaError(Exception):
         self.message = message
 
 
-class Held(int):
-    """The key of a value that stays in Julia."""
+class Handle:
+    """Stands for a value that stays in Julia; given up when this object is."""
+
+    def __init__(self, key: int, release: Callable[[int], None]):
+        self.key = key
+        self._release = release
+
+    def __del__(self):
+        self._release(self.key)
 
 
 class EmbeddedJulia:
-    """A Julia that loads our package. Of one thread only: the one that starts it."""
+    """A Julia that loads our package. One thread starts and stops it; calls come from any, one at a time."""
 
-    def __init__(self):
+    def __init__(self, release: Callable[[int], None]):
+        self._release = release  # what handles do with their key at their end
         self._lib: Any = None
+        self._enter: Callable[[], int] = int
         self.flag: ctypes.c_int64
+        self.allowed: ctypes.c_int64  # nanoseconds a call; 0: any
         self.progress: ctypes.Array[ctypes.c_double]
 
     def start(self, executable: str, project: str, options: Sequence[str], image: str | None) -> None:
@@ -50,25 +60,29 @@ class EmbeddedJulia:
             folder, library = find_library(executable)
             self._lib = _start(library, folder, [executable, f"--project={project}", *options], image)
         self._run('Base.require(Main, :CompilerSupportLibraries_jll); ""')  # before a Python package brings its own
-        self._run('import PySciML; PySciML.silence(); ""')
-        entry, flag, progress = map(int, self._run("PySciML.addresses()").split())
+        self._run('import PySciML; ""')
+        entry, flag, allowed, progress, leave, enter = map(int, self._run("PySciML.addresses()").split())
         self._exchange = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64)(entry)
         self.flag = ctypes.c_int64.from_address(flag)
+        self.allowed = ctypes.c_int64.from_address(allowed)
         self.progress = (ctypes.c_double * 8).from_address(progress)
+        self._enter = ctypes.CFUNCTYPE(ctypes.c_int8)(enter)
+        ctypes.CFUNCTYPE(ctypes.c_int8)(leave)()  # or garbage collections in other threads' calls wait for this thread
 
     def call(self, name: str, arguments: Sequence):
-        """What a function of ``julia/src/bridge.jl`` gives: numbers, texts, copies of arrays, keys, tuples of these."""
+        """What a function of ``julia/src/bridge.jl`` gives: numbers, texts, copies of arrays, handles, tuples."""
         cells: list[bytes] = []
         data = bytearray()
         _pack([name, *arguments], cells, data)
         answer, found = _copy_answer(self._exchange(b"".join((*cells, data)), len(cells)))
         if len(found) > _FREE_AT_ONCE:
             self.call("give_up", [0])
-        return _unpack(answer, found)
+        return _unpack(answer, found, self._release)
 
     def stop(self) -> None:
         """End Julia: its own tasks at exit, finalizers among them."""
         if self._lib is not None:
+            self._enter()
             self._lib.jl_atexit_hook(0)
 
     def _run(self, text):
@@ -122,8 +136,8 @@ def _pack(value, cells, data):
         data += bytes(-len(data) % 8)  # numbers begin at whole words
     elif kind is int:
         cells.append(_WORDS.pack(INTEGER, value, 0, 0))
-    elif kind is Held:
-        cells.append(_WORDS.pack(HELD, value, 0, 0))
+    elif kind is Handle:
+        cells.append(_WORDS.pack(HELD, value.key, 0, 0))
     elif kind is str:
         text = value.encode()
         cells.append(_WORDS.pack(TEXT, len(data), len(text), 0))
@@ -149,18 +163,20 @@ def _copy_answer(places):
     return iter(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
 
 
-def _unpack(cells, data) -> Any:
+def _unpack(cells, data, release) -> Any:
     """The next value; arrays are views of ``data``."""
     kind, word, rows, columns = next(cells)
     if kind in _ARRAYS:
         array = np.frombuffer(data, _ARRAYS[kind], rows * columns, word)
         return array.reshape(rows, columns, order="F") if kind == MATRIX else array
     if kind == TUPLE:
-        return tuple([_unpack(cells, data) for _ in range(word)])
+        return tuple([_unpack(cells, data, release) for _ in range(word)])
     if kind == FLOAT:
         return _DOUBLE.unpack(_WORD.pack(word))[0]
     if kind == TEXT:
         return data[word : word + rows].decode()
     if kind == ERROR:
-        raise JuliaError(*_unpack(cells, data))
-    return None if kind == NOTHING else word != 0 if kind == BOOL else Held(word) if kind == HELD else word
+        raise JuliaError(*_unpack(cells, data, release))
+    if kind == HELD:
+        return Handle(word, release)
+    return None if kind == NOTHING else word != 0 if kind == BOOL else word

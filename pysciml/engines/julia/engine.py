@@ -23,7 +23,7 @@ from ..base import (
     is_success,
 )
 from .algorithms import CAPABILITIES, METHODS
-from .bridge import Bridge, Handle
+from .bridge import Bridge
 from .checks import (
     check_dense,
     choose_sensitivity,
@@ -32,6 +32,7 @@ from .checks import (
     refuse_reversal,
     stop_times,
 )
+from .embed import Handle
 from .environment import is_compiled
 from .loading import NO_TIMES, Loader, floats, output_size
 from .precompile import compile_packages, say_on_stderr
@@ -57,8 +58,9 @@ class JuliaEngine(AbstractEngine):
 
     def solve(self, request: SolveRequest) -> RawSolution:
         name, arguments = self._solve_call(request)
+        like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
         with _progress_bar(request) as watch:
-            answer = self._bridge.call(name, *arguments, has_partial=True, watch=watch)
+            answer = self._bridge.call(name, *arguments, has_partial=True, watch=watch, like=like)
         return self._read_solution(request, answer)
 
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
@@ -109,7 +111,7 @@ class JuliaEngine(AbstractEngine):
         )
 
     def _evaluate_solution(self, solution: Handle, times):
-        states = self._bridge.call("evaluate_solution", solution, floats(times))
+        states = self._bridge.call("evaluate_solution", solution, floats(times), like=(solution.key, _size(times)))
         return np.ascontiguousarray(states.T).reshape(len(times), -1)
 
     def _arguments(self, request):
@@ -218,10 +220,10 @@ class JuliaObjective(AbstractObjective):
         self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
 
     def value(self, x: np.ndarray) -> float:
-        return self._bridge.call("value_only", self.handle, floats(x))
+        return self._bridge.call("value_only", self.handle, floats(x), like=(self.handle.key, False))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._bridge.call("value_and_gradient", self.handle, floats(x))
+        return self._bridge.call("value_and_gradient", self.handle, floats(x), like=(self.handle.key, True))
 
 
 def _reason(asked, ran):
@@ -233,6 +235,11 @@ def _reason(asked, ran):
 def _why(algorithm):
     kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
     return f"a probe solve by a pair that switches where it meets stiffness found the problem {kind}"
+
+
+def _size(times):
+    """The order of magnitude of how many times there are."""
+    return 0 if times is None else len(times).bit_length()
 
 
 def _stop(pair):

@@ -9,9 +9,10 @@ from ...ir.program import Program
 from ...problems.flat import FlatEvent
 from ...requests import SolveRequest
 from .algorithms import METHODS
-from .bridge import Bridge, Handle
+from .bridge import Bridge
 from .checks import check_algorithm
 from .derivatives import derive, derive_pullback, derive_second
+from .embed import Handle
 from .options import write_spec
 from .printer import print_parts
 
