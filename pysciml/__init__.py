@@ -14,7 +14,15 @@ from .api.solve_many import solve_many
 from .api.source import source
 from .datasets.examples import load_example
 from .engines.base import Status
-from .errors import EngineUnavailable, ProblemError, PySciMLError, SolveFailed, TraceError, UnsupportedByEngine
+from .errors import (
+    EngineUnavailable,
+    GradientMismatch,
+    ProblemError,
+    PySciMLError,
+    SolveFailed,
+    TraceError,
+    UnsupportedByEngine,
+)
 from .fitting.optimizers import LBFGS, Adam
 from .fitting.shooting import GrowingHorizon
 from .fitting.trainable import Interval, Positive
@@ -36,6 +44,7 @@ __all__ = [
     "EngineUnavailable",
     "Event",
     "FitResult",
+    "GradientMismatch",
     "GrowingHorizon",
     "Interval",
     "ODEProblem",

@@ -24,6 +24,23 @@ class UnsupportedByEngine(PySciMLError, NotImplementedError):
     """An engine does not know an algorithm, sensitivity or feature; the message names one that does."""
 
 
+class GradientMismatch(PySciMLError, ArithmeticError):
+    """A gradient isn't the derivative of the loss: along one direction it differs from differences of the loss.
+
+    Attributes
+    ----------
+    derivative : float
+        What the gradient says.
+    difference : float
+        What differences of the loss say.
+    """
+
+    def __init__(self, message, derivative=None, difference=None):
+        super().__init__(message)
+        self.derivative = derivative
+        self.difference = difference
+
+
 class SolveFailed(PySciMLError, RuntimeError):
     """A solve stopped before the end of ``t_span``.
 

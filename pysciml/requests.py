@@ -1,6 +1,6 @@
 """Exactly what crosses to an engine: flat arrays, Programs and words. No names, no units, no xarray."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +85,13 @@ class ObjectiveRequest:
     @property
     def needs(self) -> frozenset[Capability]:
         return objective_needs(self.solve, self.sensitivity)
+
+
+def over_stage(request: ObjectiveRequest, stage: Stage) -> ObjectiveRequest:
+    """The objective of one stage of a fit: its first rows only."""
+    rows = slice(stage.rows)
+    solve = replace(request.solve, saveat=request.solve.saveat[rows])
+    return replace(request, solve=solve, values=request.values[rows], weights=stage.factor * request.weights[rows])
 
 
 @dataclass(frozen=True, eq=False)

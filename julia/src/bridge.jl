@@ -198,6 +198,12 @@ value_only(objective::Objective, x) = objective_value(objective, floats(x))
 
 value_and_gradient(objective::Objective, x) = objective_gradient(objective, floats(x))
 
+"Losses at the columns of `points`, with the steps that the solve at x takes if `is_replayed(objective)`."
+function nearby_values(objective::Objective, x, points)
+    is_replayed(objective) && return replay_values(objective, floats(x), points)
+    return [objective_value(objective, floats(point)) for point in eachcol(points)]
+end
+
 const OPTIMIZERS = ("adam", "lbfgs")
 
 """

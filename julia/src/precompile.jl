@@ -84,6 +84,7 @@ function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
     call_sample("chosen_words", objective)
     call_sample("value_only", objective, SAMPLE_X)
     call_sample("value_and_gradient", objective, SAMPLE_X)
+    call_sample("nearby_values", objective, SAMPLE_X, reshape(SAMPLE_X, :, 1))
     stages = ([0, 1], [2, 2], [0.01, 0.0], [1, 2], [1.0, 1.0], [0.5, 1.0])
     call_sample("fit_request", objective, SAMPLE_X, false, stages...)
     return nothing

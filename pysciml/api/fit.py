@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .fit_result import FitResult
 from .objective import Misfit, make_misfit
+from .verify import GradientCheck, check_verify
 
 
 def fit(
@@ -36,6 +38,7 @@ def fit(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    verify: str = "once",
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -69,6 +72,9 @@ def fit(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str, default "auto"
         How gradients are computed.
+    verify : {"once", "always", "never"}, default "once"
+        Hold the first gradient of a problem against differences of the loss before the fit begins; ``"always"``: that
+        of each fit, and the one at its result; see :func:`objective`.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -83,6 +89,8 @@ def fit(
         For unknown names and words, and for data that do not fit the problem.
     UnsupportedByEngine, EngineUnavailable
         If the engine can't do what was asked, or isn't ready.
+    GradientMismatch
+        If a gradient isn't the derivative of the loss.
     SolveFailed
         If not one solve succeeded, the first included.
 
@@ -104,6 +112,7 @@ def fit(
     1.0
     """
     check_keywords("fit", unknown, fit.__kwdefaults__ or ())
+    check_verify(verify)
     optimizers = read_optimizers(optimizer)
     strategy = read_strategy(strategy)
     seed = check_seed(seed)
@@ -113,6 +122,7 @@ def fit(
     stages = make_stages(strategy, optimizers, seen.times, seen.mask, problem.span[0])
     request = FitRequest(misfit.request(parametrization, z0), stages, seed)
     trained = _trained_names(misfit)
+    _confirm_gradient(verify, misfit, request, z0, stages[0])
     with ProgressBar(progress, trained) as bar:
         raw = misfit.engine.fit(request, bar.report)
     if not np.isfinite(raw.value):
@@ -121,6 +131,8 @@ def fit(
             "call ps.solve on the same problem to see where and why",
             raw.status,
         )
+    if verify == "always":
+        _confirm_gradient(verify, misfit, request, raw.x, stages[-1])
     fitted = misfit.problem_of(*evaluate_program(parametrization, raw.x))
     settings = {
         "loss": loss,
@@ -140,6 +152,17 @@ def fit(
     history = _history(raw, problem)
     message = raw.message or raw.status.message
     return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings)
+
+
+def _confirm_gradient(verify, misfit, request, x, stage):
+    """Hold the gradient at x, over the stretch of a stage, against differences of the loss."""
+    if verify == "never":
+        return
+    request = replace(request.objective, x0=x)
+    compiled = misfit.engine.make_objective(request, stage)
+    check = GradientCheck(verify, misfit.engine, compiled, request)
+    if not check.is_done:
+        check.confirm(x, *compiled.value_and_gradient(x))
 
 
 def check_seed(seed) -> int:

@@ -25,6 +25,7 @@ def gradient(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    verify: str = "once",
     **unknown,
 ) -> tuple[float, xr.Dataset]:
     """Return the loss of a problem against data, and its gradient as a Dataset.
@@ -42,7 +43,7 @@ def gradient(
     wrt : sequence of str, optional
         Names or globs: parameters, networks (``"net"``) or their layers (``"net.0.weight"``), initial values
         (``"u0_hare"``). None: all float parameters and all networks.
-    engine, algorithm, rtol, atol, sensitivity
+    engine, algorithm, rtol, atol, sensitivity, verify
         See :func:`objective`.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
@@ -61,6 +62,8 @@ def gradient(
         See :func:`objective`.
     SolveFailed
         If the solve fails, so that there is no gradient.
+    GradientMismatch
+        If the gradient isn't the derivative of the loss; see :func:`objective`.
 
     Examples
     --------
@@ -82,6 +85,7 @@ def gradient(
         rtol=rtol,
         atol=atol,
         sensitivity=sensitivity,
+        verify=verify,
     )
     value, flat = misfit.value_and_gradient(misfit.x0)
     if not np.isfinite(value):

@@ -31,6 +31,7 @@ from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
 from .solve import check_tolerances
+from .verify import GradientCheck, check_verify
 
 SENSITIVITIES = (
     "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
@@ -133,6 +134,7 @@ def objective(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str = "auto",
+    verify: str = "once",
     **unknown,
 ) -> "Objective":
     """Return the loss of a problem against data as a function of a flat vector, with its gradient.
@@ -159,6 +161,9 @@ def objective(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str, default "auto"
         How the gradient is computed.
+    verify : {"once", "always", "never"}, default "once"
+        Hold gradients against differences of the loss along a random direction: the first of a problem by each
+        way of computing it, all, or none.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -176,6 +181,14 @@ def objective(
     EngineUnavailable
         If the engine asked for isn't ready.
 
+    Notes
+    -----
+    The check (``verify``) compares the derivative with central differences of losses that are computed with the very
+    steps of the solve, where the engine can take these again (engine ``"julia"``: explicit Runge-Kutta and Rodas
+    methods), and costs some three solves; else with differences of whole solves, which tell as much as their
+    tolerances let them. A gradient of exact zeros is believed after growing steps in a random direction have
+    found no slope. A gradient that isn't the derivative raises :class:`GradientMismatch` where it is computed.
+
     Examples
     --------
     >>> import pysciml as ps, xarray as xr
@@ -187,9 +200,12 @@ def objective(
     >>> value, gradient = misfit(misfit.x0)
     """
     check_keywords("objective", unknown, objective.__kwdefaults__ or ())
+    check_verify(verify)
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
     parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values, problem.initial)
-    return Objective(misfit, misfit.engine.make_objective(misfit.request(parametrization, misfit.x0)))
+    request = misfit.request(parametrization, misfit.x0)
+    compiled = misfit.engine.make_objective(request)
+    return Objective(misfit, compiled, GradientCheck(verify, misfit.engine, compiled, request))
 
 
 class Objective:
@@ -209,9 +225,10 @@ class Objective:
         What ``"auto"`` became, and why.
     """
 
-    def __init__(self, misfit: Misfit, compiled: AbstractObjective):
+    def __init__(self, misfit: Misfit, compiled: AbstractObjective, check: GradientCheck):
         self._misfit = misfit
         self._compiled = compiled
+        self._gradient_check = check
         self.x0 = misfit.x0
         self.names = tuple(name for block in misfit.blocks for name in element_names(block))
         self.bounds = [_bound(block.bound) for block in misfit.blocks for _ in range(block.size)]
@@ -226,7 +243,11 @@ class Objective:
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss and gradient ``(k,)`` at ``x (k,)``; NaN where the solve fails."""
-        return self._compiled.value_and_gradient(self._check(x))
+        x = self._check(x)
+        value, gradient = self._compiled.value_and_gradient(x)
+        if not self._gradient_check.is_done:
+            self._gradient_check.confirm(x, value, gradient)
+        return value, gradient
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self.value_and_gradient(x)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import UnsupportedByEngine
+from ..fitting.stages import Stage
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Program
 from ..requests import Capability, FitRequest, ObjectiveRequest, SolveRequest
@@ -157,6 +158,18 @@ class AbstractObjective(ABC):
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss at ``x (k,)`` and its gradient ``(k,)``."""
 
+    @property
+    def has_frozen_steps(self) -> bool:
+        """Whether ``nearby_values`` computes all with the same steps.
+
+        Otherwise a loss is as uncertain as the tolerances let it be, and its differences with it.
+        """
+        return False
+
+    def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Losses ``(n,)`` at ``points (n, k)`` near ``x``, with the steps that the solve at ``x`` takes if it can."""
+        return np.array([self.value(point) for point in points])
+
 
 @dataclass(frozen=True)
 class Report:
@@ -194,8 +207,11 @@ class AbstractEngine(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:
-        """Compile an objective; ``algorithm="auto"`` and ``sensitivity="auto"`` become one word each here."""
+    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> AbstractObjective:
+        """Compile an objective; ``algorithm="auto"`` and ``sensitivity="auto"`` become one word each here.
+
+        With a ``stage`` of a fit: over its stretch of the data.
+        """
 
     @abstractmethod
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:

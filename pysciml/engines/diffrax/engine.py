@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ...fitting.stages import Stage
 from ...ir.program import Program
 from ...requests import FitRequest, ObjectiveRequest, SolveRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
@@ -27,9 +28,9 @@ class DiffraxEngine(AbstractEngine):
         with double_precision():
             return replace(solve_request(request), versions=self.versions())
 
-    def make_objective(self, request: ObjectiveRequest) -> AbstractObjective:
+    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> AbstractObjective:
         with double_precision():
-            return DiffraxObjective(request)
+            return DiffraxObjective(request, stage=stage)
 
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
         with double_precision():

@@ -157,14 +157,18 @@ class DiffraxObjective(AbstractObjective):
         structure = without_constants(request.parametrization)
         self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most, request.observe)
         self.data = make_data(request, self.algorithm)
+        self._here = self.data if stage is None else stage_data(self.data, stage)
         self._value, self._value_and_gradient = compile_objective(self.key)
 
     def value(self, x: np.ndarray) -> float:
         with double_precision():
-            return float(self._value(np.asarray(x, dtype=np.float64), self.data))
+            return float(self._value(np.asarray(x, dtype=np.float64), self._here))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self.evaluate(x, self.data)
+        return self.evaluate(x, self._here)
+
+    def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return np.array([self.value_and_gradient(point)[0] for point in points])  # compiles nothing more
 
     def evaluate(self, x: np.ndarray, data: Data) -> tuple[float, np.ndarray]:
         """Loss and gradient with other data of the same shapes; both NaN if either is not finite."""

@@ -8,8 +8,9 @@ from functools import cache
 import numpy as np
 
 from ...errors import EngineUnavailable
+from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import FitRequest, ObjectiveRequest, SolveRequest
+from ...requests import FitRequest, ObjectiveRequest, SolveRequest, over_stage
 from ..base import (
     AbstractEngine,
     AbstractObjective,
@@ -125,7 +126,8 @@ class JuliaEngine(AbstractEngine):
             floats(NO_TIMES if request.saveat is None else request.saveat),
         )
 
-    def make_objective(self, request: ObjectiveRequest) -> "JuliaObjective":
+    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> "JuliaObjective":
+        request = request if stage is None else over_stage(request, stage)
         solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
@@ -224,6 +226,13 @@ class JuliaObjective(AbstractObjective):
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self._bridge.call("value_and_gradient", self.handle, floats(x), like=(self.handle.key, True))
+
+    @property
+    def has_frozen_steps(self) -> bool:
+        return self._bridge.call("is_replayed", self.handle)
+
+    def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return self._bridge.call("nearby_values", self.handle, floats(x), floats(points).T)
 
 
 def _reason(asked, ran):

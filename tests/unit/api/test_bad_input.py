@@ -147,5 +147,5 @@ def test_bad_input(case, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "something half-written was left"
 
 
-def test_messages_are_one_of_the_six_errors():
-    assert len(ps.PySciMLError.__subclasses__()) == 5  # and the class itself
+def test_messages_are_one_of_the_seven_errors():
+    assert len(ps.PySciMLError.__subclasses__()) == 6  # and the class itself

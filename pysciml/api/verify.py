@@ -1,0 +1,178 @@
+"""A gradient is held against differences of the loss before it is believed."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from ..engines.base import AbstractEngine, AbstractObjective
+from ..errors import GradientMismatch, ProblemError
+from ..requests import ObjectiveRequest
+from ..words import nearest
+
+WORDS = ("once", "always", "never")
+TRIES = 3  # of one objective where differences can't tell
+
+_CONFIRMED: set[tuple] = set()  # paths of gradients that were confirmed in this process
+
+FROZEN_STEPS = (1e-5, 1e-6, 1e-4, 1e-7, 1e-3)  # lengths of differences, along the steps of one solve
+FREE_STEPS = (1e-3, 3e-3, 1e-4, 1e-2)  # and of solves that choose their own
+GROWING_STEPS = tuple(10.0**k for k in range(-7, 0))
+ZERO_SIZES = (1.0, 1e-3, 1e-6, 1e-9)  # sizes of elements that are 0: one after the other until the derivatives agree
+FROZEN_ERROR = 1e-5  # relative, of derivatives of the same steps
+FROZEN_NOISE = 1e-12  # relative, of the states of two solves with the same steps
+SLACK = 100.0  # how many times a tolerance a state, or its derivative, may be off
+NOISE = 3.0  # how many times a tolerance it is off at random, between solves close to each other
+
+
+class Comparison(NamedTuple):
+    """A derivative along a direction, what differences say, and by how much they may differ."""
+
+    derivative: float
+    difference: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they are one."""
+        return abs(self.derivative - self.difference) <= self.allowed
+
+
+class GradientCheck:
+    """Confirms gradients of one compiled objective: the first (``once``), all (``always``) or none (``never``)."""
+
+    def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest):
+        self._word, self._engine, self._compiled, self._request = word, engine.name, compiled, request
+        self._tries = 0
+        self.is_done = word == "never" or (word == "once" and self._path() in _CONFIRMED)
+
+    def _path(self):
+        solve, compiled = self._request.solve, self._compiled
+        observe = None if self._request.observe is None else self._request.observe.hash
+        structure = (self._request.parametrization.nodes, self._request.x0.size)
+        words = (self._engine, compiled.algorithm, compiled.sensitivity)
+        return solve.program.hash, observe, hash(structure), words
+
+    def confirm(self, x: np.ndarray, value: float, gradient: np.ndarray) -> None:
+        """GradientMismatch unless the gradient is the derivative of the loss; nothing is said of a failed solve."""
+        if self.is_done or not np.isfinite(value) or not x.size:
+            return
+        along = _Differences(self._compiled, self._request, x, value)
+        found = along.confirm_zero() if not gradient.any() else along.compare(gradient)
+        if found is None:
+            self._tries += 1
+            self.is_done = self._word == "once" and self._tries >= TRIES
+            return
+        if not found.agrees:
+            raise GradientMismatch(self._message(found), found.derivative, found.difference)
+        if self._word == "once":
+            self.is_done = True
+            _CONFIRMED.add(self._path())
+
+    def _message(self, found):
+        compiled = self._compiled
+        return (
+            f"the {compiled.sensitivity!r} gradient of {self._engine!r} with {compiled.algorithm!r} is wrong: along a "
+            f"random direction it has the derivative {found.derivative:.10g}, differences of the loss give "
+            f"{found.difference:.10g} (they may differ by {found.allowed:.2g}). Gradients don't see what moves with "
+            "jumps of the model in its state (np.where); else this is an error of pysciml. Another sensitivity= may be "
+            "right; verify='never' leaves this check out"
+        )
+
+
+class _Differences:
+    """Central differences of a loss at ``x (k,)`` along one random direction."""
+
+    def __init__(self, compiled, request, x, value):
+        self._compiled, self._x, self._value = compiled, x, value
+        weights = np.abs(request.weights)
+        self._measured = float(np.sqrt(np.sum(weights * request.values**2)))
+        self._unit = float(np.sqrt(np.sum(weights)))
+        self._rtol, self._atol = request.solve.rtol, request.solve.atol
+        self._is_frozen = compiled.has_frozen_steps
+        rng = np.random.default_rng(x.size)
+        self._signs = rng.choice([-1.0, 1.0], x.size) * rng.uniform(0.5, 1.0, x.size)
+
+    def _directions(self):
+        """The direction, relative to x, with ever smaller elements where those of x are 0."""
+        for size in ZERO_SIZES if np.any(self._x == 0) else ZERO_SIZES[:1]:
+            yield self._signs * np.where(self._x != 0, np.abs(self._x), size)
+
+    def _values(self, direction, step):
+        """Losses above and below x; None where one can't be computed."""
+        points = np.stack([self._x + step * direction, self._x - step * direction])
+        values = self._compiled.nearby_values(self._x, points)
+        return values if np.isfinite(values).all() else None
+
+    @property
+    def _tolerance(self):
+        """How far the tolerances let all measured quantities together be off, in the measure of the loss."""
+        return self._rtol * self._measured + self._atol * self._unit
+
+    def _noise(self, losses):
+        """How far losses, sums of squares, are off at random."""
+        size = max(np.abs(losses))
+        error = (
+            FROZEN_NOISE * (self._measured + self._atol * self._unit) if self._is_frozen else NOISE * self._tolerance
+        )
+        return 2 * np.sqrt(size) * error + error**2 + 1e-15 * size
+
+    def compare(self, gradient: np.ndarray) -> Comparison | None:
+        """The first comparison that agrees; None where differences can't tell, of each other or of the gradient."""
+        mismatch = None
+        for direction in self._directions():
+            steps = FROZEN_STEPS if self._is_frozen else FREE_STEPS
+            seen = []
+            for found in (self._compare(gradient, direction, step) for step in steps):
+                if found is not None and found.agrees:
+                    return found
+                seen += [] if found is None else [found]
+            mismatch = _confirmed(seen) or mismatch
+        return mismatch
+
+    def _compare(self, gradient, direction, step):
+        values = self._values(direction, step)
+        if values is None:
+            return None
+        above, below = values
+        share = float(np.abs(gradient) @ np.abs(direction))
+        allowed = FROZEN_ERROR * share + self._noise(values) / step
+        if self._compiled.sensitivity != "discrete" or not self._is_frozen:
+            # states and their slopes are off by tolerances: the former times slopes, the latter times residuals
+            curvature = max(above + below - 2 * self._value, 0.0) / step**2
+            allowed += SLACK * (self._rtol * share + self._tolerance * np.sqrt(2 * curvature))
+        return Comparison(float(gradient @ direction), float((above - below) / (2 * step)), float(allowed))
+
+    def confirm_zero(self) -> Comparison | None:
+        """A gradient of exact zeros, believed unless growing steps see one slope twice; None if there are no losses."""
+        direction, before, has_values = next(self._directions()), 0.0, False
+        for step in GROWING_STEPS:
+            values = self._values(direction, step)
+            if values is None:
+                continue
+            slope, has_values = float(values[0] - values[1]) / (2 * step), True
+            if abs(slope) * step <= 10 * self._noise(values):
+                slope = 0.0
+            if before and 0.3 < slope / before < 3.0:
+                return Comparison(0.0, slope, 0.0)
+            before = slope
+        return Comparison(0.0, 0.0, 0.0) if has_values else None
+
+
+def _confirmed(comparisons):
+    """A mismatch that three differences agree on; a jump or chaos makes them differ from each other too."""
+    for found in combinations(comparisons, 3):
+        differences = [one.difference for one in found]
+        spread, size = max(differences) - min(differences), max(map(abs, differences))
+        nearest_one = min(found, key=lambda one: abs(one.difference - one.derivative))
+        gap = abs(nearest_one.difference - nearest_one.derivative)
+        if spread < 0.2 * gap and spread < 0.5 * size + max(one.allowed for one in found):
+            return nearest_one
+    return None
+
+
+def check_verify(word: str) -> None:
+    """ProblemError for an unknown word."""
+    if word not in WORDS:
+        words = ", ".join(map(repr, WORDS))
+        raise ProblemError(f"verify must be one of {words}, got {word!r}{nearest(str(word), WORDS)}")

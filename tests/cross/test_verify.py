@@ -1,0 +1,207 @@
+"""Gradients are held against differences of the loss: wrong ones raise, right ones and true zeros pass."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from support.engines import require_engine
+from support.problems import CASES
+
+import pysciml as ps
+from pysciml.api import verify
+from pysciml.engines.diffrax import objective as diffrax_objective
+from pysciml.engines.julia.engine import JuliaObjective
+from pysciml.ir import reverse
+
+ENGINES = ["julia", "diffrax"]
+TIMES = np.linspace(0.0, 2.0, 5)
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """No gradient of this process has been confirmed yet."""
+    monkeypatch.setattr(verify, "_CONFIRMED", set())
+
+
+def decay(number):
+    """A problem of its own for each number, so that nothing has been compiled for it, and data that it doesn't fit."""
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x - number * u.x**2 + p.idle * 0.0},
+        {"x": 1.0},
+        (0.0, 2.0),
+        {"k": 1.0, "idle": 3.0},
+    )
+    return problem, xr.Dataset({"x": ("time", 0.5 + 0.1 * np.cos(TIMES))}, {"time": TIMES})
+
+
+def scale_gradients(monkeypatch, engine, factor):
+    """An engine whose gradients are wrong by a factor."""
+    if engine == "julia":
+        right = JuliaObjective.value_and_gradient
+
+        def wrong(self, x):
+            value, gradient = right(self, x)
+            return value, factor * gradient
+
+        monkeypatch.setattr(JuliaObjective, "value_and_gradient", wrong)
+        return
+    make_gradient = diffrax_objective.make_gradient
+
+    def make_wrong(key):
+        gradient = make_gradient(key)
+
+        def wrong(x, data):
+            value, slope = gradient(x, data)
+            return value, factor * slope
+
+        return wrong
+
+    monkeypatch.setattr(diffrax_objective, "make_gradient", make_wrong)
+
+
+def test_a_wrong_rule_of_derivatives_is_seen(fresh, monkeypatch):
+    require_engine("julia")
+    monkeypatch.setitem(reverse.TRANSPOSES, "neg", lambda step: step.send(0, step.cotangent))
+    problem, data = decay(0.011)
+    with pytest.raises(ps.GradientMismatch, match="the 'discrete' gradient of 'julia' with 'Tsit5' is") as caught:
+        ps.gradient(problem, data, wrt=["k"], engine="julia", algorithm="Tsit5")
+    monkeypatch.undo()
+    _, right = ps.gradient(decay(0.012)[0], data, wrt=["k"], engine="julia", algorithm="Tsit5")
+    assert caught.value.difference * float(right.k) > 0 or caught.value.difference != caught.value.derivative
+    assert abs(caught.value.difference) == pytest.approx(abs(float(right.k)), rel=0.6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("factor", [1.1, -1.0, 0.0])
+def test_a_wrong_gradient_raises(fresh, monkeypatch, engine, factor):
+    require_engine(engine)
+    scale_gradients(monkeypatch, engine, factor)
+    problem, data = decay(0.02 + 0.001 * factor)
+    misfit = ps.objective(problem, data, trainable=["k"], engine=engine, algorithm="Tsit5")
+    with pytest.raises(ps.GradientMismatch) as caught:
+        misfit(misfit.x0)
+    assert caught.value.derivative == pytest.approx(factor * caught.value.difference, rel=1e-2)
+    assert f"{caught.value.difference:.10g}" in str(caught.value)
+    skipped = ps.objective(problem, data, trainable=["k"], engine=engine, algorithm="Tsit5", verify="never")
+    assert np.isfinite(skipped(skipped.x0)[0])
+    if engine == "diffrax":
+        diffrax_objective.compile_objective.cache_clear()
+
+
+def test_a_small_error_is_seen_along_frozen_steps(fresh, monkeypatch):
+    require_engine("julia")
+    scale_gradients(monkeypatch, "julia", 1.0 + 1e-4)
+    problem, data = decay(0.031)
+    for algorithm in ("Tsit5", "Vern7", "Rodas5P"):
+        misfit = ps.objective(problem, data, trainable=["k"], engine="julia", algorithm=algorithm)
+        with pytest.raises(ps.GradientMismatch):
+            misfit(misfit.x0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_slope_that_rounding_hides_from_small_steps_is_found(fresh, monkeypatch, engine):
+    require_engine(engine)
+    scale_gradients(monkeypatch, engine, 0.0)
+    weak = ps.ODEProblem(lambda t, u, p: {"x": -u.x + 3e-3 * p.k}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0})
+    options = {"engine": engine, "algorithm": "Tsit5", "rtol": 1e-9, "atol": 1e-10}
+    with pytest.raises(ps.GradientMismatch):
+        ps.gradient(weak, decay(0.0)[1], **options)
+    if engine == "diffrax":
+        diffrax_objective.compile_objective.cache_clear()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_true_zero_is_believed(fresh, engine):
+    require_engine(engine)
+    problem, data = decay(0.041)
+    value, gradient = ps.gradient(problem, data, wrt=["idle"], engine=engine, algorithm="Tsit5")
+    assert value > 0 and float(gradient.idle) == 0.0
+    _, at_start = ps.gradient(problem, data.isel(time=[0]), loss="mse", wrt=["k"], engine=engine, algorithm="Tsit5")
+    assert float(at_start.k) == 0.0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_bottom_of_a_loss_is_a_true_zero(fresh, engine):
+    """The slope is 0, the loss isn't flat."""
+    require_engine(engine)
+    problem = ps.ODEProblem(lambda t, u, p: {"x": p.k - 1.0}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0})
+    data = xr.Dataset({"x": ("time", np.ones(5))}, {"time": TIMES})
+    value, gradient = ps.gradient(problem, data, loss="mse", engine=engine, algorithm="Tsit5")
+    assert value == 0.0 and float(gradient.k) == 0.0
+
+
+def test_words(fresh, monkeypatch):
+    """Once is once for a problem and a way of computing, always is each time."""
+    require_engine("julia")
+    calls = []
+    right = JuliaObjective.nearby_values
+    monkeypatch.setattr(JuliaObjective, "nearby_values", lambda *a: calls.append(1) or right(*a))
+    problem, data = decay(0.051)
+    options = {"engine": "julia", "trainable": ["k"]}
+
+    def count(n, **more):
+        calls.clear()
+        misfit = ps.objective(problem, data, **options, **more)
+        for _ in range(n):
+            misfit(misfit.x0)
+        return len(calls)
+
+    assert count(3, algorithm="Tsit5", verify="never") == 0
+    assert count(3, algorithm="Tsit5") == 1
+    assert count(3, algorithm="Tsit5") == 0
+    assert count(3, algorithm="Vern7") == 1
+    assert count(3, algorithm="Tsit5", verify="always") == 3
+    with pytest.raises(ps.ProblemError, match=r"verify must be one of .*; did you mean 'once'\?"):
+        count(1, verify="onse")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fit_is_verified_before_it_begins(fresh, monkeypatch, engine):
+    require_engine(engine)
+    scale_gradients(monkeypatch, engine, 1.2)
+    problem, data = decay(0.061)
+    options = {"trainable": ["k"], "engine": engine, "progress": False, "optimizer": ps.Adam(steps=2)}
+    with pytest.raises(ps.GradientMismatch):
+        ps.fit(problem, data, **options)
+    assert np.isfinite(ps.fit(problem, data, verify="never", **options).loss)
+    if engine == "diffrax":
+        diffrax_objective.compile_objective.cache_clear()
+    monkeypatch.undo()
+    assert np.isfinite(ps.fit(problem, data, verify="always", **options).loss)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_kinks_and_wild_solutions_are_no_errors(fresh, engine):
+    """Differences of a chaotic solution tell nothing of a gradient."""
+    require_engine(engine)
+    kink = ps.ODEProblem(
+        lambda t, u, p: {"x": np.where(u.x > 0.5, -p.k, -2 * p.k * u.x) - np.abs(u.x - 0.7)},
+        {"x": 1.0},
+        (0.0, 2.0),
+        {"k": 1.0},
+    )
+    assert np.isfinite(ps.gradient(kink, decay(0.0)[1], engine=engine, algorithm="Tsit5")[0])
+    lorenz = ps.ODEProblem(
+        lambda t, u, p: np.stack([10.0 * (u[1] - u[0]), u[0] * (p - u[2]) - u[1], u[0] * u[1] - 8 / 3 * u[2]]),
+        np.array([1.0, 1.0, 1.0]),
+        (0.0, 25.0),
+        28.0,
+    )
+    data = ps.solve(lorenz, "Tsit5", saveat=[5.0, 15.0, 25.0], engine=engine) * 1.1
+    assert np.isfinite(ps.gradient(lorenz, data, engine=engine, algorithm="Tsit5")[0])
+
+
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern9", "DP8", "Rodas5P"])
+def test_replayed_steps_are_the_solvers_own(algorithm):
+    """Their loss at the point itself is the loss, and its differences are the gradient."""
+    require_engine("julia")
+    problem = CASES["lotka_volterra"].problem()
+    data = ps.solve(problem, saveat=np.arange(1900.0, 1911), engine="julia")[["hare", "lynx"]] * 1.1
+    misfit = ps.objective(problem, data, trainable=["*"], engine="julia", algorithm=algorithm)
+    value, gradient = misfit(misfit.x0)
+    step = 1e-5 * np.diag(misfit.x0)
+    points = np.concatenate([misfit.x0[np.newaxis], misfit.x0 + step, misfit.x0 - step])
+    here, *around = misfit._compiled.nearby_values(misfit.x0, points)
+    assert here == pytest.approx(value, rel=1e-12)
+    above, below = np.reshape(around, (2, -1))
+    slopes = (above - below) / (2e-5 * misfit.x0)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-7 * np.max(np.abs(slopes)))
