@@ -32,6 +32,7 @@ from .problems.events import Event, every
 from .problems.inputs import interpolate
 from .problems.ode import ODEProblem
 from .problems.schedule import Schedule
+from .tracing.grad import grad
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "doctor",
     "every",
     "fit",
+    "grad",
     "gradient",
     "interpolate",
     "load_example",

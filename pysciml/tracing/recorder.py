@@ -54,6 +54,11 @@ def active_recorder() -> Recorder:
     return recorder
 
 
+def is_recording() -> bool:
+    """Whether a model is being traced."""
+    return _ACTIVE.get() is not None
+
+
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[Recorder]:
     """Make a recorder the active one."""
