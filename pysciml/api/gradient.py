@@ -7,11 +7,13 @@ import xarray as xr
 
 from ..datasets.to_dataset import gradient_to_dataset
 from ..errors import SolveFailed
-from ..fitting.trainable import whole_networks
+from ..fitting.trainable import NOTHING, natural_parametrization, whole_networks
 from ..problems.ode import ODEProblem
 from ..words import check_keywords
 from .algorithm import Algorithm
-from .objective import block_values, objective
+from .ends import NAME, with_ends
+from .objective import block_values, make_misfit
+from .verify import GradientCheck, check_verify
 
 
 def gradient(
@@ -42,7 +44,7 @@ def gradient(
         See :func:`objective`.
     wrt : sequence of str, optional
         Names or globs: parameters, networks (``"net"``) or their layers (``"net.0.weight"``), initial values
-        (``"u0_hare"``). None: all float parameters and all networks.
+        (``"u0_hare"``), the ends of the span (``"t_span"``). None: all float parameters and all networks.
     engine, algorithm, rtol, atol, sensitivity, verify
         See :func:`objective`.
     **unknown
@@ -54,7 +56,8 @@ def gradient(
         The loss (dimensionless for ``"nmse"``).
     gradient : xarray.Dataset
         One variable for each name, of the shape of what it is the derivative by; a whole network is
-        ``net(net_weight)``. Attributes say which algorithm and sensitivity ran.
+        ``net(net_weight)``, ``t_span(end)`` holds the slopes by ``t0`` and ``t1``. Attributes say which algorithm and
+        sensitivity ran.
 
     Raises
     ------
@@ -64,6 +67,12 @@ def gradient(
         If the solve fails, so that there is no gradient.
     GradientMismatch
         If the gradient isn't the derivative of the loss; see :func:`objective`.
+
+    Notes
+    -----
+    Where an end of ``t_span`` moves, the steps keep their sizes and data keep their times, except data at that end,
+    which move with it. With the cotangent ``v`` of the state, all data before it counted, the slope by ``t0`` is
+    ``-v(t0) . f(t0, u0)``, and that by ``t1`` is ``v(t1) . f(t1, u(t1))``: 0 where no datum is at ``t1``.
 
     Examples
     --------
@@ -75,28 +84,37 @@ def gradient(
     ['k']
     """
     check_keywords("gradient", unknown, gradient.__kwdefaults__ or ())
-    misfit = objective(
-        problem,
-        data,
-        loss=loss,
-        trainable=wrt,
-        engine=engine,
-        algorithm=algorithm,
-        rtol=rtol,
-        atol=atol,
-        sensitivity=sensitivity,
-        verify=verify,
+    check_verify(verify)
+    names, has_ends = _without_ends(wrt)
+    misfit = make_misfit(
+        problem, data, loss, names or NOTHING if has_ends else names, engine, algorithm, rtol, atol, sensitivity
     )
-    value, flat = misfit.value_and_gradient(misfit.x0)
+    blocks = misfit.blocks
+    parametrization = natural_parametrization(blocks, problem.u0_values, problem.p_values, problem.initial)
+    request = misfit.request(parametrization, misfit.x0)
+    if has_ends:
+        request = with_ends(request, problem.span)
+    compiled = misfit.engine.make_objective(request)
+    value, flat = compiled.value_and_gradient(request.x0)
     if not np.isfinite(value):
         raise SolveFailed(
             "gradient: the solve failed, so there is no gradient here; "
             "call ps.solve on the same problem to see where and why"
         )
-    blocks = misfit.blocks
+    GradientCheck(verify, misfit.engine, compiled, request).confirm(request.x0, value, flat)
     by_name = {block.name: block_values(block, flat[block.slice]) for block in blocks}
     for name, whole in whole_networks(blocks).items():
         by_name = {key: values for key, values in by_name.items() if key not in {block.name for block in whole}}
         by_name[name] = np.concatenate([flat[block.slice] for block in whole])
-    attrs = {"algorithm": misfit.algorithm, "sensitivity": misfit.sensitivity, "reason": misfit.reason}
-    return value, gradient_to_dataset(problem, by_name).assign_attrs(attrs)
+    slopes = gradient_to_dataset(problem, by_name, flat[-2:] if has_ends else None)
+    attrs = {"algorithm": compiled.algorithm, "sensitivity": compiled.sensitivity, "reason": compiled.reason}
+    return value, slopes.assign_attrs(attrs)
+
+
+def _without_ends(wrt):
+    """The other names that a gradient is by, and whether it is by the ends of the span."""
+    if wrt is None or NAME not in (names := [wrt] if isinstance(wrt, str) else wrt):
+        return wrt, False
+    if isinstance(names, Mapping):
+        return {name: bound for name, bound in names.items() if name != NAME}, True
+    return [name for name in names if name != NAME], True

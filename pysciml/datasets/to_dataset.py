@@ -135,9 +135,11 @@ def parameters_to_dataset(problem: ODEProblem, p_values: np.ndarray | None = Non
     return values_to_dataset(problem, _parameter_values(problem, flat))
 
 
-def gradient_to_dataset(problem: ODEProblem, gradient: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """Derivatives of a loss by name of what they belong to; they have no unit of their own."""
+def gradient_to_dataset(problem: ODEProblem, gradient: Mapping[str, np.ndarray], ends=None) -> xr.Dataset:
+    """Derivatives of a loss by name of what they belong to, without units; ``ends`` are those by ``t_span``."""
     ds = values_to_dataset(problem, gradient)
+    if ends is not None:
+        ds = ds.assign({"t_span": ("end", ends)}).assign_coords(end=["t0", "t1"])
     for name, variable in ds.data_vars.items():
         variable.attrs = {"long_name": f"d loss / d {name}"}
     return ds

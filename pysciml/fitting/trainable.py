@@ -12,6 +12,8 @@ from ..ir.rewrite import inline_program
 from ..tracing.layout import Entry, Layout
 from ..words import nearest
 
+NOTHING = type("Nothing", (), {})()  # for ``trainable`` where x holds something else only
+
 
 @dataclass(frozen=True)
 class Positive:
@@ -118,6 +120,8 @@ def read_trainable(
     trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout | None, p: Layout
 ) -> tuple[Block, ...]:
     """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
+    if trainable is NOTHING:
+        return ()
     candidates = candidate_blocks(u, p)
     if trainable is None:
         chosen = [b for b in candidates if b.vector == "p" and _is_trained(p[b.network or b.name])]
@@ -184,6 +188,10 @@ def _matches(pattern, block):
 def _check_patterns(matches, candidates):
     names = [b.name for b in candidates] + sorted({b.network for b in candidates if b.network})
     for pattern, blocks in matches.items():
+        if not blocks and pattern == "t_span":
+            raise ProblemError(
+                "trainable: the ends of t_span stay where they are; ps.gradient(wrt=['t_span']) has slopes"
+            )
         if not blocks:
             raise ProblemError(
                 f"trainable: {pattern!r} names nothing; names are {', '.join(names)}{nearest(pattern, names)}"
@@ -211,7 +219,7 @@ def check_inside(blocks: Sequence[Block], x: np.ndarray) -> None:
 
 def gather_x(blocks: Sequence[Block], u0: np.ndarray, p: np.ndarray) -> np.ndarray:
     """``x`` of given initial values and parameters."""
-    return np.concatenate([(u0 if b.vector == "u0" else p)[b.target] for b in blocks])
+    return np.concatenate([np.zeros(0), *((u0 if b.vector == "u0" else p)[b.target] for b in blocks)])
 
 
 def scatter_x(blocks: Sequence[Block], x: np.ndarray, u0: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
