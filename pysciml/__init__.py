@@ -9,6 +9,7 @@ from .api.fit import fit
 from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
+from .api.products import gauss_newton_vector_product, hessian_vector_product
 from .api.solve import solve
 from .api.solve_many import solve_many
 from .api.source import source
@@ -63,8 +64,10 @@ __all__ = [
     "doctor",
     "every",
     "fit",
+    "gauss_newton_vector_product",
     "grad",
     "gradient",
+    "hessian_vector_product",
     "interpolate",
     "load_example",
     "objective",

@@ -20,7 +20,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .fit_result import FitResult
 from .objective import Misfit, make_misfit
-from .verify import GradientCheck, check_verify
+from .verify import Verified, check_verify
 
 
 def fit(
@@ -160,9 +160,9 @@ def _confirm_gradient(verify, misfit, request, x, stage):
         return
     request = replace(request.objective, x0=x)
     compiled = misfit.engine.make_objective(request, stage)
-    check = GradientCheck(verify, misfit.engine, compiled, request)
-    if not check.is_done:
-        check.confirm(x, *compiled.value_and_gradient(x))
+    verified = Verified(verify, misfit.engine, compiled, request)
+    if not verified.is_done:
+        verified(x)
 
 
 def check_seed(seed) -> int:

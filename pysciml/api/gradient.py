@@ -13,7 +13,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .ends import NAME, with_ends
 from .objective import block_values, make_misfit
-from .verify import GradientCheck, check_verify
+from .verify import Verified, check_verify
 
 
 def gradient(
@@ -95,13 +95,12 @@ def gradient(
     if has_ends:
         request = with_ends(request, problem.span)
     compiled = misfit.engine.make_objective(request)
-    value, flat = compiled.value_and_gradient(request.x0)
+    value, flat = Verified(verify, misfit.engine, compiled, request)(request.x0)
     if not np.isfinite(value):
         raise SolveFailed(
             "gradient: the solve failed, so there is no gradient here; "
             "call ps.solve on the same problem to see where and why"
         )
-    GradientCheck(verify, misfit.engine, compiled, request).confirm(request.x0, value, flat)
     by_name = {block.name: block_values(block, flat[block.slice]) for block in blocks}
     for name, whole in whole_networks(blocks).items():
         by_name = {key: values for key, values in by_name.items() if key not in {block.name for block in whole}}

@@ -1,13 +1,13 @@
 """objective(): a problem and data as one function of a flat vector, with its gradient."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from ..datasets.from_dataset import read_observations
-from ..engines.base import AbstractEngine, AbstractObjective, check_capabilities
+from ..engines.base import AbstractEngine, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError
 from ..fitting.losses import check_loss, loss_scales, loss_weights
@@ -31,7 +31,7 @@ from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
 from .solve import check_tolerances
-from .verify import GradientCheck, check_verify
+from .verify import Verified, check_verify
 
 SENSITIVITIES = (
     "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
@@ -205,7 +205,7 @@ def objective(
     parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values, problem.initial)
     request = misfit.request(parametrization, misfit.x0)
     compiled = misfit.engine.make_objective(request)
-    return Objective(misfit, compiled, GradientCheck(verify, misfit.engine, compiled, request))
+    return Objective(misfit, Verified(verify, misfit.engine, compiled, request))
 
 
 class Objective:
@@ -225,10 +225,11 @@ class Objective:
         What ``"auto"`` became, and why.
     """
 
-    def __init__(self, misfit: Misfit, compiled: AbstractObjective, check: GradientCheck):
+    def __init__(self, misfit: Misfit, verified: Verified):
         self._misfit = misfit
-        self._compiled = compiled
-        self._gradient_check = check
+        self._verified = verified
+        self._derived: dict[str, Verified] = {}
+        self._compiled = compiled = verified.compiled
         self.x0 = misfit.x0
         self.names = tuple(name for block in misfit.blocks for name in element_names(block))
         self.bounds = [_bound(block.bound) for block in misfit.blocks for _ in range(block.size)]
@@ -243,11 +244,7 @@ class Objective:
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss and gradient ``(k,)`` at ``x (k,)``; NaN where the solve fails."""
-        x = self._check(x)
-        value, gradient = self._compiled.value_and_gradient(x)
-        if not self._gradient_check.is_done:
-            self._gradient_check.confirm(x, value, gradient)
-        return value, gradient
+        return self._verified(self._check(x))
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self.value_and_gradient(x)
@@ -261,6 +258,15 @@ class Objective:
         """The problem with the values of ``x (k,)``."""
         source, x = self._misfit.problem, self._check(x)
         return self._misfit.problem_of(*scatter_x(self.blocks, x, source.u0_values, source.p_values))
+
+    def derived(self, name: str, derive: Callable[[ObjectiveRequest], ObjectiveRequest]) -> Verified:
+        """Another objective made of this one's request, computed in the same way; compiled once."""
+        if name not in self._derived:
+            engine, verified = self._misfit.engine, self._verified
+            solve = replace(verified.request.solve, algorithm=self.algorithm)
+            request = derive(replace(verified.request, solve=solve))
+            self._derived[name] = Verified(verified.word, engine, engine.make_objective(request), request)
+        return self._derived[name]
 
     def _check(self, x):
         x = np.asarray(x, dtype=np.float64)

@@ -38,39 +38,48 @@ class Comparison(NamedTuple):
         return abs(self.derivative - self.difference) <= self.allowed
 
 
-class GradientCheck:
-    """Confirms gradients of one compiled objective: the first (``once``), all (``always``) or none (``never``)."""
+class Verified:
+    """A compiled objective whose gradients are confirmed: the first (``once``), all (``always``) or none (``never``).
+
+    Called with ``x (k,)`` it gives the value and the gradient ``(k,)``.
+    """
 
     def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest):
-        self._word, self._engine, self._compiled, self._request = word, engine.name, compiled, request
+        self.word, self._engine, self.compiled, self.request = word, engine.name, compiled, request
         self._tries = 0
         self.is_done = word == "never" or (word == "once" and self._path() in _CONFIRMED)
 
     def _path(self):
-        solve, compiled = self._request.solve, self._compiled
-        observe = None if self._request.observe is None else self._request.observe.hash
-        structure = (self._request.parametrization.nodes, self._request.x0.size)
+        solve, compiled = self.request.solve, self.compiled
+        observe = None if self.request.observe is None else self.request.observe.hash
+        structure = (self.request.parametrization.nodes, self.request.x0.size)
         words = (self._engine, compiled.algorithm, compiled.sensitivity)
         return solve.program.hash, observe, hash(structure), words
 
-    def confirm(self, x: np.ndarray, value: float, gradient: np.ndarray) -> None:
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = self.compiled.value_and_gradient(x)
+        if not self.is_done:
+            self._confirm(x, value, gradient)
+        return value, gradient
+
+    def _confirm(self, x, value, gradient):
         """GradientMismatch unless the gradient is the derivative of the loss; nothing is said of a failed solve."""
-        if self.is_done or not np.isfinite(value) or not x.size:
+        if not np.isfinite(value) or not x.size:
             return
-        along = _Differences(self._compiled, self._request, x, value)
+        along = _Differences(self.compiled, self.request, x, value)
         found = along.confirm_zero() if not gradient.any() else along.compare(gradient)
         if found is None:
             self._tries += 1
-            self.is_done = self._word == "once" and self._tries >= TRIES
+            self.is_done = self.word == "once" and self._tries >= TRIES
             return
         if not found.agrees:
             raise GradientMismatch(self._message(found), found.derivative, found.difference)
-        if self._word == "once":
+        if self.word == "once":
             self.is_done = True
             _CONFIRMED.add(self._path())
 
     def _message(self, found):
-        compiled = self._compiled
+        compiled = self.compiled
         return (
             f"the {compiled.sensitivity!r} gradient of {self._engine!r} with {compiled.algorithm!r} is wrong: along a "
             f"random direction it has the derivative {found.derivative:.10g}, differences of the loss give "

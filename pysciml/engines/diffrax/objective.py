@@ -78,7 +78,7 @@ def make_loss(key: Key) -> Callable:
             max_steps=key.max_steps,
             throw=False,
         )
-        has_datum = data.weights > 0
+        has_datum = data.weights != 0
         measured = solution.ys if observe is None else observe(data.saveat, _fill(solution.ys, has_datum), p)
         residual = jnp.where(has_datum, measured - data.values, 0.0)
         return jnp.where(solution.result == RESULTS.successful, jnp.sum(data.weights * residual**2), jnp.nan)
