@@ -8,11 +8,12 @@ for them is in `ext/`.
 module PySciML
 
 using ADTypes: AutoFiniteDiff
+using Base.Experimental: @opaque
+using Core: OpaqueClosure
 using DiffEqBase: BrownFullBasicInit, NoInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
-using FunctionWrappers: FunctionWrapper
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, Diagonal, Factorization, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
+using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
 using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers
@@ -37,6 +38,7 @@ include("generated.jl")
 include("problems.jl")
 include("observables.jl")
 include("derivatives.jl")
+include("dense.jl")
 include("algorithms.jl")
 include("options.jl")
 include("automatic.jl")

@@ -60,6 +60,9 @@ const NEWTON_PACKAGES = (
     :OrdinaryDiffEqExponentialRK,
 )
 
+"Packages of methods that factor full matrices of real numbers."
+const FACTORED = (:OrdinaryDiffEqRosenbrock, :OrdinaryDiffEqSDIRK, :OrdinaryDiffEqPDIRK, :OrdinaryDiffEqBDF)
+
 "Methods that would call the right-hand side from several threads at once; its memory is one thread's."
 const THREADED = ("KuttaPRK2p5", "PDIRK44")
 
@@ -115,6 +118,7 @@ function build_algorithm(word, options)
     PACKAGES[word] == :Sundials && return sundials_algorithm(maker, word, options)
     keywords = Dict{Symbol, Any}()
     has_jacobian(word) && (keywords[:autodiff] = DIFFERENCES)
+    PACKAGES[word] in FACTORED && (keywords[:linsolve] = FullSolver())
     word in THREADED && (keywords[:threading] = false)
     for (name, value) in options
         merge!(keywords, family_keywords(name, value, word))

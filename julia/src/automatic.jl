@@ -18,8 +18,8 @@ estimate rest on. There the second member only stands for it: reaching it ends t
 """
 function automatic_algorithm(rtol, n)
     n > SMALL && return rtol < TIGHT ? AutoAlgSwitch(Vern7(), Tsit5()) : AutoAlgSwitch(Tsit5(), Vern7())
-    return rtol < TIGHT ? AutoAlgSwitch(Vern7(), Rodas5P(autodiff = DIFFERENCES)) :
-        AutoAlgSwitch(Tsit5(), Rosenbrock23(autodiff = DIFFERENCES))
+    return rtol < TIGHT ? AutoAlgSwitch(Vern7(), Rodas5P(autodiff = DIFFERENCES, linsolve = FullSolver())) :
+        AutoAlgSwitch(Tsit5(), Rosenbrock23(autodiff = DIFFERENCES, linsolve = FullSolver()))
 end
 
 "Which members of an automatic pair have taken a step of the present solve."

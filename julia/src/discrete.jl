@@ -31,15 +31,20 @@ struct StepMemory
     total::Vector64
     factors::Factors
     column::Vector64
-    matrix::Ref{Any} # of an implicit step, factored
+    jacobian::Union{Matrix{Float64}, SparseMatrixCSC{Float64, Int}} # the matrix of an implicit step
+    full::FullFactors{Float64} # its factors, if it isn't sparse
+    matrix::Ref{Any} # its factors
 end
 
-function StepMemory(tableau, n, m, blocks)
+function StepMemory(f, tableau, n, m, blocks)
+    n_rows = tableau isa Tableau ? 0 : n
+    jacobian = has_sparse_jacobian(f) ? similar(f.derivatives.prototype) : zeros(n_rows, n_rows)
     stages() = [zeros(n) for _ in tableau.b]
     own, column = stages(), zeros(count_factors(blocks))
     states, parameters = (zeros(n) for _ in 1:4), (zeros(m) for _ in 1:2)
     return StepMemory(
-        copy(own), own, stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, Ref{Any}()
+        copy(own), own, stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, jacobian,
+        FullFactors(zeros(n_rows, n_rows)), Ref{Any}()
     )
 end
 
@@ -102,7 +107,7 @@ The sum of all misfits and its slopes by the initial value and the parameters, f
 """
 function reverse_solution(o, tableau, t, u, k, p)
     n, row, total = length(u[1]), o.rows, 0.0
-    memory = StepMemory(tableau, n, length(p), o.f.pullback.program.blocks)
+    memory = StepMemory(o.f, tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
     for s in (length(t) - 1):-1:1
         is_interrupted() && return nothing

@@ -1,7 +1,26 @@
-# Generated functions under the fixed types that solvers see, compiled at their first call.
+# Generated functions under the fixed types that solvers see, compiled at their first call: opaque closures, which cost as much to
+# call as a function known beforehand (2.5 ns; a FunctionWrapper: 8 ns).
 
 const Vector64 = Vector{Float64}
-const Float64Function = FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Float64}}
+
+"The arguments of a right-hand side, of a product with a tangent, of one with a cotangent, and of a second derivative."
+const Arguments = Tuple{Vector64, Vector64, Vector64, Float64}
+const ProductArguments = Tuple{Vector64, Vector64, Vector64, Vector64, Float64}
+const PullbackArguments = Tuple{Vector64, Vector64, Vector64, Vector64, Vector64, Float64}
+const SecondArguments = Tuple{Vector64, Vector64, Vector64, Vector64, Float64, Vector64, Vector64, Float64}
+
+const Float64Function = OpaqueClosure{Arguments, Nothing}
+
+"True, which the compiler doesn't know: a function that always throws has the type of the others behind it."
+is_called() = Base.inferencebarrier(true)::Bool
+
+close_function(f) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, u, p, t); nothing)
+close_generated(f, work) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, t, u, p, work); nothing)
+close_product(f, work) = @opaque ProductArguments (out, v, u, p, t) -> (is_called() && f(out, t, u, p, v, work); nothing)
+close_pullback(f, work) =
+    @opaque PullbackArguments (u_out, p_out, v, u, p, t) -> (is_called() && f(u_out, p_out, t, u, p, v, work); nothing)
+close_second(f, work) = @opaque SecondArguments (u_out, p_out, v, k, s, u, p, t) ->
+    (is_called() && f(u_out, p_out, t, u, p, s, k, v, work); nothing)
 
 "A generated function of `(out, u, p, t)`."
 mutable struct Generated
@@ -12,8 +31,7 @@ end
 
 function (generated::Generated)(out::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        function!, work = generated.program.function!, generated.program.work
-        generated.float = Float64Function((out, u, p, t) -> (function!(out, t, u, p, work); nothing))
+        generated.float = close_generated(generated.program.function!, generated.program.work)
     end
     return generated.float(out, u, p, t)
 end
@@ -23,14 +41,13 @@ end
 "The same for a product with a tangent, `(out, v, u, p, t)`."
 mutable struct GeneratedProduct
     const program::Program
-    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Float64}}
+    float::OpaqueClosure{ProductArguments, Nothing}
     GeneratedProduct(program) = new(program)
 end
 
 function (generated::GeneratedProduct)(out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        function!, work = generated.program.function!, generated.program.work
-        generated.float = fieldtype(GeneratedProduct, :float)((out, v, u, p, t) -> (function!(out, t, u, p, v, work); nothing))
+        generated.float = close_product(generated.program.function!, generated.program.work)
     end
     return generated.float(out, v, u, p, t)
 end
@@ -43,16 +60,13 @@ and by the parameters, the latter as factors where the Program has `blocks`.
 """
 mutable struct GeneratedPullback
     const program::Program
-    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Vector64, Float64}}
+    float::OpaqueClosure{PullbackArguments, Nothing}
     GeneratedPullback(program) = new(program)
 end
 
 function (generated::GeneratedPullback)(u_out::Vector64, p_out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        function!, work = generated.program.function!, generated.program.work
-        generated.float = fieldtype(GeneratedPullback, :float)(
-            (u_out, p_out, v, u, p, t) -> (function!(u_out, p_out, t, u, p, v, work); nothing)
-        )
+        generated.float = close_pullback(generated.program.function!, generated.program.work)
     end
     return generated.float(u_out, p_out, v, u, p, t)
 end
@@ -62,16 +76,13 @@ The same for the slopes of `v' (J k + dT s)`, J and dT being derivatives by stat
 """
 mutable struct GeneratedSecond
     const program::Program
-    float::FunctionWrapper{Nothing, Tuple{Vector64, Vector64, Vector64, Vector64, Float64, Vector64, Vector64, Float64}}
+    float::OpaqueClosure{SecondArguments, Nothing}
     GeneratedSecond(program) = new(program)
 end
 
 function (generated::GeneratedSecond)(u_out::Vector64, p_out::Vector64, v::Vector64, k::Vector64, s, u::Vector64, p::Vector64, t)
     if !isdefined(generated, :float)
-        function!, work = generated.program.function!, generated.program.work
-        generated.float = fieldtype(GeneratedSecond, :float)(
-            (u_out, p_out, v, k, s, u, p, t) -> (function!(u_out, p_out, t, u, p, s, k, v, work); nothing)
-        )
+        generated.float = close_second(generated.program.function!, generated.program.work)
     end
     return generated.float(u_out, p_out, v, k, s, u, p, t)
 end

@@ -24,12 +24,13 @@ struct RightHandSide
 end
 
 RightHandSide(f, derivatives = nothing, pullback = nothing) =
-    RightHandSide(Float64Function(f), f, derivatives, pullback, IdDict{Any, Any}())
+    RightHandSide(close_function(f), f, derivatives, pullback, IdDict{Any, Any}())
 
 function RightHandSide(program::Program, derivatives = nothing)
     function!, work = program.function!, program.work
     pullback = program.pullback === nothing ? nothing : GeneratedPullback(program.pullback)
-    return RightHandSide((du, u, p, t) -> (function!(du, t, u, p, work); nothing), derivatives, pullback)
+    generic(du, u, p, t) = function!(du, t, u, p, work)
+    return RightHandSide(close_generated(function!, work), generic, derivatives, pullback, IdDict{Any, Any}())
 end
 
 RightHandSide(f::RightHandSide) = f

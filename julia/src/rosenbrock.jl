@@ -38,15 +38,14 @@ function interpolation_weights!(w, tableau::RosenbrockTableau, share, h)
 end
 
 "The factored matrix of a step."
-function factor_step(f, tableau, step, p)
-    n = length(step.u)
-    J = has_sparse_jacobian(f) ? similar(f.derivatives.prototype) : Matrix{Float64}(undef, n, n)
+function factor_step(memory, f, tableau, step, p)
+    J = memory.jacobian
     Jacobian(f)(J, step.u, p, step.t)
     J .= .-J
-    for i in 1:n
+    for i in eachindex(step.u)
         J[i, i] += 1 / (tableau.gamma * step.h)
     end
-    return J isa Matrix ? lu!(J) : lu(J)
+    return J isa Matrix ? factor!(memory.full, J) : lu(J)
 end
 
 "The state that a stage is computed at."
@@ -54,11 +53,11 @@ stage_state!(memory, tableau::RosenbrockTableau, i, u) =
     add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1))
 
 function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between)
-    memory.matrix[] = factor_step(f, tableau, step, p)
-    return find_stages!(memory, f, tableau, step, p, memory.matrix[])
+    memory.matrix[] = factor_step(memory, f, tableau, step, p)
+    return replay_stages!(memory, f, tableau, step, p, memory.matrix[])
 end
 
-function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, matrix::Factorization)
+function replay_stages!(memory, f, tableau, step, p, matrix)
     (; t, h, u) = step
     slope = memory.state_slope
     f.derivatives.time(slope, u, p, t)
@@ -78,11 +77,11 @@ function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, ste
     return reverse_stages!(before, memory, f, tableau, memory.matrix[], step, p)
 end
 
-function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix::Factorization, step, p)
+function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, step, p)
     (; t, h, u) = step
     for i in reverse(eachindex(memory.k))
         v = memory.cotangents[i]
-        ldiv!(adjoint(matrix), v)
+        solve_transposed!(matrix, v)
         f.derivatives.second(memory.state_slope, memory.parameter_slope, v, memory.k[i], h * tableau.d[i], u, p, t)
         before .+= memory.state_slope
         memory.total .+= memory.parameter_slope
