@@ -25,7 +25,7 @@ function replay_values(o::Objective, x, points)
         solution === nothing && return fill(NaN, size(points, 2))
         t = solution.t
     end
-    memory = StepMemory(tableau, length(u0), length(p), Block[])
+    memory = StepMemory(o.f, tableau, length(u0), length(p), Block[])
     return [replay_value(o, tableau, t, memory, parametrize(o, Vector(point))...) for point in eachcol(points)]
 end
 
