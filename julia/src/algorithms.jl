@@ -119,6 +119,8 @@ function build_algorithm(word, options)
     keywords = Dict{Symbol, Any}()
     has_jacobian(word) && (keywords[:autodiff] = DIFFERENCES)
     PACKAGES[word] in FACTORED && (keywords[:linsolve] = FullSolver())
+    # an age of one, its default, keeps the Jacobian of the step before where that was about as long
+    word == "Rosenbrock23" && !haskey(options, "jacobian_age") && (keywords[:jac_reuse_gamma_tol] = -1.0)
     word in THREADED && (keywords[:threading] = false)
     for (name, value) in options
         merge!(keywords, family_keywords(name, value, word))

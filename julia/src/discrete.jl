@@ -8,6 +8,7 @@ function is_reversed(o::Objective)
     word = method_of(o.word)
     o.f.pullback === nothing && return false
     word in EXPLICIT && return true
+    occursin("jacobian_age", o.word) && return false
     derivatives = o.f.derivatives
     has_jacobian = n_states(o) <= LARGEST_JACOBIAN || has_sparse_jacobian(o.f)
     return word in ROSENBROCK && has_jacobian && derivatives !== nothing && derivatives.second !== nothing
@@ -106,12 +107,14 @@ pull_shared!(u_slope, memory, f, u, p, t) =
 The sum of all misfits and its slopes by the initial value and the parameters, from a solution's steps; nothing if interrupted.
 """
 function reverse_solution(o, tableau, t, u, k, p)
-    n, row, total = length(u[1]), o.rows, 0.0
+    n, row, total, keeps = length(u[1]), o.rows, 0.0, !isempty(k)
     memory = StepMemory(o.f, tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
     for s in (length(t) - 1):-1:1
         is_interrupted() && return nothing
-        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u[s], u[s + 1], k[s + 1])
+        u_next, u_start = u[s + 1], u[s]
+        (u_next === nothing || u_start === nothing) && return nothing
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, keeps ? k[s + 1] : NOT_KEPT)
         foreach(v -> fill!(v, 0.0), memory.cotangents)
         fill!(before, 0.0)
         if row >= 1 && o.times[row] == step.t_next
@@ -147,14 +150,20 @@ function add_datum_between!(u_slope, memory, o, tableau, step, p, row)
     return loss
 end
 
+const NOT_KEPT = Vector64[]
 const MOST_KEPT = 64 # states up to which stages are kept, and not computed again
 
-"Value and slopes by the initial value and the parameters, or nothing if the solve fails."
+"""
+Value and slopes by the initial value and the parameters, or nothing if the solve fails. Of few states the solution keeps all, its
+stages too.
+"""
 function discrete_slopes(o::Objective, u0, p)
     problem, tableau = make_problem(o.f, u0, p, (o.t0, last_time(o))), tableau_of(o.word)
-    keeps = tableau isa Tableau && length(u0) <= MOST_KEPT
-    solution = try_solve(() -> solve_problem(problem, o.word, o.options; dense = keeps, everystep = true))
+    most = o.options.max_steps * (1 + length(tableau.b)) * sizeof(u0)
+    keeps = tableau isa Tableau && length(u0) <= MOST_KEPT && most <= MOST_BYTES[]
+    path = keeps ? nothing : Path(o.t0, u0)
+    solution = try_solve(() -> solve_problem(problem, o.word, o.options; dense = keeps, everystep = keeps, path))
     solution === nothing && return nothing
-    kept = keeps ? solution.k : [Vector64[] for _ in solution.t]
-    return try_numerics(() -> reverse_solution(o, tableau, solution.t, solution.u, kept, p))
+    keeps && return try_numerics(() -> reverse_solution(o, tableau, solution.t, solution.u, solution.k, p))
+    return try_numerics(() -> reverse_solution(o, tableau, path.t, Retraced(path, o.f, tableau, p), Vector{Vector64}[], p))
 end

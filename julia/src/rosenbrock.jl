@@ -1,7 +1,7 @@
 # Rosenbrock methods for `discrete.jl`: their steps, done again and reversed. The matrix of a step holds the Jacobian, so that second
 # derivatives come in: those of `v' (J k + dT d)`, generated. Daescu, Carmichael, Sandu (2000), doi:10.1006/jcph.2000.6622.
 
-const ROSENBROCK = split("Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P")
+const ROSENBROCK = split("Rosenbrock23 Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P")
 
 """
 A step of size h as numbers: stage i solves `(I / (gamma h) - J) k_i = f(U_i, t + c_i h) + h d_i dT + sum(C[i, j] k_j) / h` with
@@ -18,11 +18,20 @@ struct RosenbrockTableau
 end
 
 function read_rosenbrock(spec)
+    method_of(spec) == "Rosenbrock23" && return read_rosenbrock23()
     tableau = OrdinaryDiffEqRosenbrock.tabtype(make_algorithm(spec))(Float64, Float64)
     n = length(tableau.b)
     widen(x) = hcat(x, zeros(n, n - size(x, 2)))
     H = tableau.H[:, 1:n]
     return RosenbrockTableau(widen(tableau.A), widen(tableau.C), tableau.b, tableau.c, tableau.d, H, tableau.gamma)
+end
+
+"The formula of Shampine, Reichelt (1997), doi:10.1137/S1064827594276424, written with `k_1 / (gamma h)` and `(k_2 - k_1) / (gamma h)`."
+function read_rosenbrock23()
+    gamma = 1 / (2 + sqrt(2))
+    A, C = [0 0; 1 / (2 * gamma) 0], [0 0; -1 / gamma 0]
+    H = [0 -1 / (gamma * (1 - 2 * gamma))]
+    return RosenbrockTableau(A, C, [1, 1] ./ gamma, [0, 1 / 2], [gamma, 0], H, gamma)
 end
 
 "`u(s) = (1 - s) u(0) + s (u(1) + (1 - s) (K_1 + s (K_2 + ...)))` with `K = H k`, at a share s of the step."
@@ -70,6 +79,8 @@ function replay_stages!(memory, f, tableau, step, p, matrix)
     end
     return nothing
 end
+
+step_end!(u, memory, tableau::RosenbrockTableau, h) = add_stages!(u, 1.0, tableau.b, memory.k, eachindex(memory.k))
 
 function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, step, p, is_between)
     before .+= after

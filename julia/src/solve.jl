@@ -17,6 +17,7 @@ solver.
 """
 struct Watch
     events::Events
+    path::Union{Nothing, Path}
 end
 
 struct Act
@@ -24,13 +25,14 @@ struct Act
 end
 
 function (look::Watch)(u, t, integrator)
+    look.path === nothing || add_step!(look.path, t, u)
     return watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
 end
 
 (act::Act)(integrator) = any(act.events.fires) ? apply_events!(act.events, integrator) : terminate!(integrator)
 
-make_watch(events) =
-    DiscreteCallback(Watch(events), Act(events); initialize = keep_integrator, save_positions = (false, false))
+make_watch(events, path = nothing) =
+    DiscreteCallback(Watch(events, path), Act(events); initialize = keep_integrator, save_positions = (false, false))
 
 const NO_EVENTS = Events()
 const WATCH = make_watch(NO_EVENTS)
@@ -71,12 +73,14 @@ function full_problem(problem)
 end
 
 "A solution by the algorithm of a spec, solved in the newest world: packages may just have come."
-function solve_problem(problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat))
+function solve_problem(
+        problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat), path = nothing
+    )
     take_integrator()
     fill!(MEMBERS_USED, false)
     IS_AUTOMATIC[] = spec == "auto"
     problem, start = begin_problem(problem)
-    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, saveat, dense, everystep)
+    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, saveat, dense, everystep, path)
     if spec != "auto"
         algorithm = make_algorithm(complete_spec(spec, problem))
         return run(guard(prepare_problem(problem, algorithm), algorithm), algorithm)
@@ -111,9 +115,10 @@ const OrdinaryAlgorithm =
 own_keywords(algorithm, options, initializealg) = NamedTuple()
 own_keywords(::OrdinaryAlgorithm, options, initializealg) = (; internalnorm = nan_norm, options.adaptive, initializealg)
 
-function run_solver(problem, algorithm, start, options, saveat, dense, everystep)
+function run_solver(problem, algorithm, start, options, saveat, dense, everystep, path)
     # a solve backwards can't begin with a step onto the end
-    watch, tstops = WATCH, filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
+    watch = path === nothing ? WATCH : make_watch(NO_EVENTS, path)
+    tstops = filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
     if !isempty(options.events)
         start!(options.events, problem.u0, problem.p, problem.tspan)
         watch, tstops = make_watch(options.events), vcat(tstops, stop_times(options.events))

@@ -361,6 +361,44 @@ end
     @test gradient ≈ ForwardDiff.gradient(x -> replay_rosenbrock(o, tableau, solution.t, x)[1], x) rtol = 1.0e-9
 end
 
+@testset "a path keeps as many states as fit" begin
+    path = PySciML.Path(0.0, [0.0])
+    path = PySciML.Path(path.t, path.states, 1, 5)
+    for t in 1.0:100.0
+        PySciML.add_step!(path, t, [t])
+        @test length(path.states) <= 5
+        @test path.states == [[path.t[k]] for k in 1:(path.stride):length(path.t)]
+    end
+    @test length(path.states) > 2 && length(path.t) == 101
+end
+
+@testset "gradients of $word where few states fit" for word in ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P")
+    times, x = [0.0, 0.5, 0.51, 1.0, 2.0], [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
+    values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
+    program = PySciML.load_pullback(load(FORCED), load(FORCED_COTANGENTS), Int[])
+    model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
+    o = PySciML.make_objective(
+        model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, word, "discrete",
+        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[]
+    )
+    value, gradient = PySciML.value_and_gradient(o, x)
+    room = PySciML.MOST_BYTES[]
+    try
+        for n in (2, 3, 5, 1000)
+            PySciML.MOST_BYTES[] = n * sizeof(x[1:2])
+            found = PySciML.value_and_gradient(o, x)
+            @test found[1] ≈ value rtol = 1.0e-12
+            @test found[2] ≈ gradient rtol = 1.0e-10
+        end
+        PySciML.MOST_BYTES[] = 5 * sizeof(x[1:2])
+        problem, path = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, 2.0)), PySciML.Path(0.0, x[1:2])
+        PySciML.solve_problem(problem, word, o.options; everystep = false, path)
+        @test length(path.states) <= 5 < length(path.t) && path.stride > 1
+    finally
+        PySciML.MOST_BYTES[] = room
+    end
+end
+
 @testset "words of auto" begin
     o = objective(LOTKA_VOLTERRA, 2, 4, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0], [1.0], ones(2, 1); rtol = 1.0e-6)
     @test PySciML.chosen_words(o) == ("Tsit5", "forward")

@@ -14,7 +14,9 @@ EXPLICIT = frozenset(  # Runge-Kutta methods whose coefficients depend on nothin
     "Tsit5 Vern6 Vern7 Vern8 Vern9 BS3 BS5 DP5 RK4 OwrenZen3 OwrenZen4 OwrenZen5 Euler Heun Ralston Midpoint "
     "DP8 TsitPap8 TanYam7".split()
 )
-ROSENBROCK = frozenset("Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P".split())  # rosenbrock.jl
+ROSENBROCK = frozenset(  # rosenbrock.jl
+    "Rosenbrock23 Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P".split()
+)
 REVERSED = EXPLICIT | ROSENBROCK
 RESTARTED = {  # packages and words that were found right after jumps (the KenCarp family errs by 1000 tolerances there)
     *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
@@ -128,7 +130,7 @@ def refuse_reversal(word: str) -> NoReturn:
     if word in ROSENBROCK:
         raise UnsupportedByEngine(
             f"engine 'julia' does not support the sensitivity 'discrete' with {word!r} for so many states without a "
-            "sparse Jacobian; sensitivity='auto' finds another way"
+            "sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age); sensitivity='auto' finds another way"
         )
     raise UnsupportedByEngine(
         f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "

@@ -1,0 +1,40 @@
+# Steps taken again for `discrete.jl`, where a solve's path holds some of its states only.
+
+"The states at all steps of a path, by the step's number; best asked for in falling order."
+mutable struct Retraced{T}
+    const path::Path
+    const f::RightHandSide
+    const tableau::T
+    const p::Vector64
+    const memory::StepMemory
+    first::Int # the place of the kept state behind which `between` is; -1: nowhere
+    const between::Vector{Vector64}
+end
+
+Retraced(path, f, tableau, p) =
+    Retraced(path, f, tableau, p, StepMemory(tableau, length(path.states[1]), 0, Block[]), -1, Vector64[])
+
+"The state at the start of step s; nothing if interrupted."
+function Base.getindex(u::Retraced, s)
+    place, offset = divrem(s - 1, u.path.stride)
+    offset == 0 && return u.path.states[place + 1]
+    u.first == place || retrace!(u, place) || return nothing
+    return u.between[offset]
+end
+
+"Take the steps behind the state kept at a place again; whether that was not interrupted."
+function retrace!(u::Retraced, place)
+    (; t, stride, states) = u.path
+    empty!(u.between)
+    state, start = states[place + 1], place * stride + 1
+    u.first = -1
+    for s in start:min(start + stride - 2, length(t) - 1)
+        is_interrupted() && return false
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT)
+        find_stages!(u.memory, u.f, u.tableau, step, u.p, false)
+        state = step_end!(copy(state), u.memory, u.tableau, step.h)
+        push!(u.between, state)
+    end
+    u.first = place
+    return true
+end
