@@ -12,7 +12,7 @@ mutable struct Retraced{T}
 end
 
 Retraced(path, f, tableau, p) =
-    Retraced(path, f, tableau, p, StepMemory(tableau, length(path.states[1]), 0, Block[]), -1, Vector64[])
+    Retraced(path, f, tableau, p, StepMemory(f, tableau, length(path.states[1]), 0, Block[]), -1, Vector64[])
 
 "The state at the start of step s; nothing if interrupted."
 function Base.getindex(u::Retraced, s)
@@ -32,7 +32,7 @@ function retrace!(u::Retraced, place)
         is_interrupted() && return false
         step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT)
         find_stages!(u.memory, u.f, u.tableau, step, u.p, false)
-        state = step_end!(copy(state), u.memory, u.tableau, step.h)
+        state = end_step!(copy(state), u.memory, u.tableau, step.h)
         push!(u.between, state)
     end
     u.first = place

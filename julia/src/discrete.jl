@@ -3,16 +3,17 @@
 
 is_reversed(word) = word in EXPLICIT || word in ROSENBROCK
 
-"Can the steps of an objective's method be reversed? Those of a Rosenbrock method with the very Jacobian that it has used."
-function is_reversed(o::Objective)
+"Can the steps of an objective's method be done again? Those of a Rosenbrock method with the very Jacobian that it has used."
+function is_replayed(o::Objective)
     word = method_of(o.word)
-    o.f.pullback === nothing && return false
-    word in EXPLICIT && return true
-    occursin("jacobian_age", o.word) && return false
-    derivatives = o.f.derivatives
     has_jacobian = n_states(o) <= LARGEST_JACOBIAN || has_sparse_jacobian(o.f)
-    return word in ROSENBROCK && has_jacobian && derivatives !== nothing && derivatives.second !== nothing
+    is_fresh = !occursin("jacobian_age", o.word)
+    return word in EXPLICIT || (word in ROSENBROCK && has_jacobian && is_fresh && o.f.derivatives !== nothing)
 end
+
+"Can they be reversed?"
+is_reversed(o::Objective) = o.f.pullback !== nothing && is_replayed(o) &&
+    (method_of(o.word) in EXPLICIT || o.f.derivatives.second !== nothing)
 
 const TABLEAUS = Dict{String, Union{Tableau, RosenbrockTableau}}()
 
@@ -71,6 +72,10 @@ function add_stages!(x, h, weights, k, stages)
     end
     return x
 end
+
+"The state at the start of a step becomes the one at its end."
+end_step!(u, memory, tableau, h) =
+    add_stages!(u, end_factor(tableau, h), tableau.b, memory.k, eachindex(memory.k))
 
 "Add weights[j] * h * v to the cotangents of stages."
 function spread!(cotangents, h, weights, v, stages)

@@ -108,7 +108,8 @@ function find_stages!(memory, f, tableau::Tableau, step, p, is_between)
     return nothing
 end
 
-step_end!(u, memory, tableau, h) = add_stages!(u, h, tableau.b, memory.k, tableau.inner)
+"What a stage counts in the state at a step's end."
+end_factor(::Tableau, h) = h
 
 "Reverse stages: cotangents of theirs become ones of earlier stages, and of the state at the start, to which they are added."
 function reverse_stages!(u_slope, memory, f, tableau, stages, step, p)
