@@ -130,7 +130,7 @@ def refuse_reversal(word: str) -> NoReturn:
     if word in ROSENBROCK:
         raise UnsupportedByEngine(
             f"engine 'julia' does not support the sensitivity 'discrete' with {word!r} for so many states without a "
-            "sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age); sensitivity='auto' finds another way"
+            "sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age); sensitivity='auto' finds a way"
         )
     raise UnsupportedByEngine(
         f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "
