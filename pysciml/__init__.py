@@ -10,6 +10,7 @@ from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
 from .api.products import gauss_newton_vector_product, hessian_vector_product
+from .api.sensitivities import sensitivities
 from .api.solve import solve
 from .api.solve_many import solve_many
 from .api.source import source
@@ -72,6 +73,7 @@ __all__ = [
     "load_example",
     "objective",
     "plot_states",
+    "sensitivities",
     "solve",
     "solve_many",
     "source",

@@ -156,7 +156,7 @@ def make_answer(
     """A solution as it is returned; ``name`` of the engine that ran, ``engine`` as asked for."""
     if output == "arrays":
         return to_arrays(raw, problem, shown)
-    return to_dataset(raw, problem, name, _settings(request, engine, problem), shown, request.events, failure)
+    return to_dataset(raw, problem, name, settings_of(request, engine, problem), shown, request.events, failure)
 
 
 def check_tolerances(rtol, atol) -> None:
@@ -217,7 +217,7 @@ def _with_jumps(stops, problem):
     return stops if not jumps.size else jumps if stops is None else np.union1d(stops, jumps)
 
 
-def _settings(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
+def settings_of(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
     """What the solve was asked, for provenance."""
     names = ("algorithm", "rtol", "atol", "dt", "dtmax", "max_steps")
     asked = {

@@ -53,6 +53,43 @@ def solution_times(raw: RawSolution, problem: ODEProblem, times=None) -> np.ndar
     return raw.t if problem.calendar is None else problem.calendar.to_dates(raw.t)
 
 
+def sensitivities_to_dataset(
+    raw: RawSolution, problem: ODEProblem, engine: str, settings: Mapping, times, slopes: Mapping
+) -> xr.Dataset:
+    """Derivatives of states and observables over time, by the names ``(state, parameter)`` of both."""
+    t = solution_times(raw, problem, times)
+    coords = {"time": ("time", t, variable_attrs("time", {} if problem.calendar else problem.units, {}))}
+    variables = {}
+    for (state, name), values in slopes.items():
+        first = ("time", *problem.dims[state])
+        own, own_coords = _dims_of(problem, name, np.ndim(values) - len(first))
+        new = {dim: f"{dim}_wrt" for dim in own if dim in first}
+        coords |= coords_on(problem.coords, first[1:])
+        for key, variable in own_coords.items():
+            renamed = tuple(new.get(dim, dim) for dim in variable.dims)
+            coords[f"{key}_wrt" if renamed != variable.dims else key] = (renamed, variable.values, variable.attrs)
+        second = tuple(new.get(dim, dim) for dim in own)
+        variables[f"d_{state}_d_{name}"] = ((*first, *second), values, {"long_name": f"d {state} / d {name}"})
+    return xr.Dataset(variables, coords, _solution_attrs(raw, problem, engine, settings, None))
+
+
+def _dims_of(problem, name, rank):
+    """The dims of a parameter, initial value or layer, and the coordinates on them."""
+    variables, coords = _values_of(problem, {name: np.zeros(_shape_of(problem, name, rank))})
+    return variables[name][0], {
+        key: value if isinstance(value, xr.Variable) else xr.Variable(*value) for key, value in coords.items()
+    }
+
+
+def _shape_of(problem, name, rank):
+    """The shape of what has a name; of a layer only its rank counts."""
+    for layout in (problem.p_layout, problem.u_layout):
+        owner = name.removeprefix("u0_")
+        if owner in layout.names:
+            return layout[owner].shape
+    return (0,) * rank
+
+
 def _solution_attrs(raw, problem, engine, settings, failure):
     """The handful a person looks for, and the rest as JSON."""
     status = raw.status[0]
