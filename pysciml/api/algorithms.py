@@ -13,7 +13,7 @@ def algorithms() -> xr.Dataset:
     -------
     xarray.Dataset
         Along ``word``: ``order`` (dimensionless), ``purpose``, ``stiff``, ``adaptive``, ``mass_matrix``, ``options``,
-        ``reference`` (author, year, doi) and ``engine``.
+        ``sensitivities`` (words of ``sensitivity=``), ``reference`` (author, year, doi) and ``engine``.
 
     Raises
     ------
@@ -29,6 +29,10 @@ def algorithms() -> xr.Dataset:
     (``DFBDF``, ``IDA``), maps (``FunctionMap``), and a few that don't converge as they should in SciML's present
     release (``AN5``, ``JVODE``, ``RKV76IIa``, ``EPIRK5s3``, ``SHLDDRK64``). Such a word raises with its reason.
 
+    Gradients use generated products with cotangents (``vjp``) and tangents on Julia, JAX's own on diffrax, whatever the
+    sensitivity; with events and mass matrices there are none yet. A sensitivity that isn't listed with a method raises
+    before anything runs.
+
     Examples
     --------
     >>> import pysciml as ps
@@ -39,8 +43,10 @@ def algorithms() -> xr.Dataset:
     rows: dict[str, dict] = {}
     for engine, table in engine_tables().items():
         for word, method in table.METHODS.items():
+            valid = f"{engine}: {', '.join(table.sensitivities_of(word))}"
             if word in rows:
                 rows[word]["engine"] += f", {engine}"
+                rows[word]["sensitivities"] += f"; {valid}"
                 continue
             rows[word] = {
                 "order": method.order,
@@ -49,6 +55,7 @@ def algorithms() -> xr.Dataset:
                 "adaptive": method.is_adaptive,
                 "mass_matrix": method.takes_mass_matrix,
                 "options": ", ".join(table.options_of(word)),
+                "sensitivities": valid,
                 "reference": method.reference,
                 "engine": engine,
             }

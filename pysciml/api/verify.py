@@ -1,12 +1,16 @@
 """A gradient is held against differences of the loss before it is believed."""
 
+import warnings
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from ..engines.base import AbstractEngine, AbstractObjective
+from ..engines.base import AbstractEngine, AbstractObjective, is_success
 from ..errors import GradientMismatch, ProblemError
+from ..fitting.tangents import with_tangents
+from ..ir.evaluate import evaluate_program
 from ..requests import ObjectiveRequest
 from ..words import nearest
 
@@ -22,6 +26,7 @@ ZERO_SIZES = (1.0, 1e-3, 1e-6, 1e-9)  # sizes of elements that are 0: one after 
 FROZEN_ERROR = 1e-5  # relative, of derivatives of the same steps
 FROZEN_NOISE = 1e-12  # relative, of the states of two solves with the same steps
 SLACK = 100.0  # how many times a tolerance a state, or its derivative, may be off
+MOST_GROWTH = 1e3  # of small changes of the state
 NOISE = 3.0  # how many times a tolerance it is off at random, between solves close to each other
 
 
@@ -45,7 +50,7 @@ class Verified:
     """
 
     def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest):
-        self.word, self._engine, self.compiled, self.request = word, engine.name, compiled, request
+        self.word, self._engine, self.compiled, self.request = word, engine, compiled, request
         self._tries = 0
         self.is_done = word == "never" or (word == "once" and self._path() in _CONFIRMED)
 
@@ -53,7 +58,7 @@ class Verified:
         solve, compiled = self.request.solve, self.compiled
         observe = None if self.request.observe is None else self.request.observe.hash
         structure = (self.request.parametrization.nodes, self.request.x0.size)
-        words = (self._engine, compiled.algorithm, compiled.sensitivity)
+        words = (self._engine.name, compiled.algorithm, compiled.sensitivity)
         return solve.program.hash, observe, hash(structure), words
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -69,6 +74,8 @@ class Verified:
         along = _Differences(self.compiled, self.request, x, value)
         found = along.confirm_zero() if not gradient.any() else along.compare(gradient)
         if found is None:
+            if not self._tries:
+                warn_of_growth(self._engine, self.compiled, self.request, x)
             self._tries += 1
             self.is_done = self.word == "once" and self._tries >= TRIES
             return
@@ -81,8 +88,8 @@ class Verified:
     def _message(self, found):
         compiled = self.compiled
         return (
-            f"the {compiled.sensitivity!r} gradient of {self._engine!r} with {compiled.algorithm!r} is wrong: along a "
-            f"random direction it has the derivative {found.derivative:.10g}, differences of the loss give "
+            f"the {compiled.sensitivity!r} gradient of {self._engine.name!r} with {compiled.algorithm!r} is wrong: "
+            f"along a random direction it has the derivative {found.derivative:.10g}, differences of the loss give "
             f"{found.difference:.10g} (they may differ by {found.allowed:.2g}). Gradients don't see what moves with "
             "jumps of the model in its state (np.where); else this is an error of pysciml. Another sensitivity= may be "
             "right; verify='never' leaves this check out"
@@ -178,6 +185,34 @@ def _confirmed(comparisons):
         if spread < 0.2 * gap and spread < 0.5 * size + max(one.allowed for one in found):
             return nearest_one
     return None
+
+
+def warn_of_growth(engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest, x: np.ndarray):
+    """RuntimeWarning with the rate at which small changes of the state grow, if that is why differences can't tell."""
+    u0, p = evaluate_program(request.parametrization, x)
+    start = np.random.default_rng(u0.size).standard_normal(u0.size) * np.where(u0 != 0, np.abs(u0), 1.0)
+    wide = replace(
+        request.solve,
+        program=with_tangents(request.solve.program, np.zeros((1, p.size))),
+        u0=np.concatenate([u0, start]),
+        p=np.asarray(p),
+        algorithm=compiled.algorithm,
+        saveat=request.solve.saveat[-1:],
+    )
+    raw = engine.solve(wide)
+    if not is_success(raw.status[0]):
+        return
+    span = raw.t[-1] - wide.t_span[0]
+    factor = float(np.linalg.norm(raw.u[0, -1, u0.size :]) / np.linalg.norm(start))
+    if factor > MOST_GROWTH:
+        warnings.warn(
+            f"the solution is chaotic or its span long: small changes of the state grow at a rate of "
+            f"{np.log(factor) / span:.3g} per unit of time, {factor:.2g} times over the data's span, and the gradient "
+            "with them. Differences of the loss can't confirm it, and a search by it will hardly succeed: use data "
+            "over a shorter span",
+            RuntimeWarning,
+            stacklevel=5,
+        )
 
 
 def check_verify(word: str) -> None:

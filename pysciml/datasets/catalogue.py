@@ -12,6 +12,7 @@ _ABOUT = {
     "adaptive": "whether errors choose its steps; if not, give dt",
     "mass_matrix": "whether it takes singular mass matrices",
     "options": "names of its options, for ps.Algorithm(word, ...)",
+    "sensitivities": "ways to gradients that are right with it, by engine",
     "reference": "author, year and doi",
     "engine": "engines that have it",
 }

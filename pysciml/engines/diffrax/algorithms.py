@@ -59,6 +59,11 @@ def options_of(word: str) -> dict[str, Option]:
     return {}
 
 
+def sensitivities_of(word: str) -> tuple[str, ...]:
+    """The words of sensitivities that are right with a method: running a stiff problem backwards is unstable."""
+    return ("checkpointed", "forward") if METHODS[word].is_stiff else ("checkpointed", "backsolve", "forward")
+
+
 SENSITIVITIES: dict[str, str] = {
     "checkpointed": "the solver's own steps reversed, with logarithmically many states kept",
     "backsolve": "the adjoint equation solved backwards together with the state",

@@ -15,7 +15,7 @@ from ...ir.evaluate import evaluate_program
 from ...ir.program import Program
 from ...requests import ObjectiveRequest, Stage
 from ..base import AbstractObjective, is_success
-from .algorithms import METHODS
+from .algorithms import METHODS, sensitivities_of
 from .control import RESULTS, make_controller
 from .lower import lower_program
 from .methods import make_solver
@@ -211,7 +211,7 @@ def _probe(request, x, stage):
 
 def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, str]:
     """What ``auto`` becomes, and why."""
-    if request.sensitivity == "backsolve" and METHODS[algorithm].is_stiff:
+    if request.sensitivity != "auto" and request.sensitivity not in sensitivities_of(algorithm):
         raise UnsupportedByEngine(
             "sensitivity 'backsolve' runs the solution backwards, which is unstable for a stiff problem "
             f"(algorithm {algorithm!r}); use 'checkpointed' or 'forward'"

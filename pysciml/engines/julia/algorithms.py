@@ -2,6 +2,7 @@
 
 from ...requests import Capability
 from .catalogue import METHODS as METHODS
+from .checks import sensitivities_of as sensitivities_of
 from .left_out import LEFT_OUT as LEFT_OUT
 from .options import OPTION_NAMES
 from .options import options_of as options_of

@@ -10,6 +10,7 @@ from ...requests import ObjectiveRequest, SolveRequest
 from .catalogue import METHODS, Method
 
 _FORWARD, _DISCRETE = "forward", "discrete"
+_ADJOINTS = ("interpolating", "gauss", "quadrature", "backsolve")
 EXPLICIT = frozenset(  # Runge-Kutta methods whose coefficients depend on nothing; as in julia/src/explicit.jl
     "Tsit5 Vern6 Vern7 Vern8 Vern9 BS3 BS5 DP5 RK4 OwrenZen3 OwrenZen4 OwrenZen5 Euler Heun Ralston Midpoint "
     "DP8 TsitPap8 TanYam7".split()
@@ -109,20 +110,49 @@ def uses_time(program) -> bool:
     return any(program.nodes[k].op == "input" and program.inputs[program.nodes[k].attrs[0]].name == "t" for k in used)
 
 
+def sensitivities_of(word: str) -> tuple[str, ...]:
+    """The words of sensitivities that are right with a method.
+
+    Steps are reversed where the method's coefficients are known here. The adjoint equation needs the solution between
+    the steps. Tangents go with every method, dual numbers with those in Julia.
+    """
+    method = METHODS[word]
+    is_julia = method.package != "Sundials"
+    valid = [_DISCRETE] if word in REVERSED else []
+    valid += _ADJOINTS if method.is_continuous and is_julia else []
+    return (*valid, _FORWARD, *(["forward_over_solver"] if is_julia else []))
+
+
 def choose_sensitivity(request: ObjectiveRequest) -> str:
-    """The sensitivity of an objective: steps reversed where they can be; tangents are what every method can do."""
+    """The sensitivity of an objective, checked before anything runs; "auto" where Julia chooses among several."""
     method, asked = METHODS.get(request.solve.algorithm), request.sensitivity
     if method is None:
         return asked
-    if asked == "auto" and method.word in REVERSED:
-        return asked  # Julia looks whether it can
-    if asked == _DISCRETE:
-        if method.word not in REVERSED:
-            refuse_reversal(method.word)
-    elif not method.is_continuous or method.package == "Sundials":
-        _check_between(method, asked)
-        return _FORWARD if asked == "auto" else asked
+    valid = sensitivities_of(method.word)
+    if asked == "auto":
+        return asked if _DISCRETE in valid or "gauss" in valid else _FORWARD
+    if asked == _DISCRETE and asked not in valid:
+        refuse_reversal(method.word)
+    if asked not in valid:
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support the sensitivity {asked!r} with the algorithm {method.word!r}, which is "
+            f"less accurate between its steps or not of Julia; these are right with it: {', '.join(valid)}"
+        )
     return asked
+
+
+def explain_sensitivity(request: ObjectiveRequest, algorithm: str, word: str) -> str:
+    """Why ``"auto"`` became a word."""
+    if request.sensitivity != "auto":
+        return ""
+    size = f"x has {request.x0.size} element{'s' * (request.x0.size != 1)}"
+    if word == _DISCRETE:
+        return f"sensitivity discrete, since steps of {algorithm} can be reversed, at a cost that hardly grows with x"
+    if word == _FORWARD and "gauss" not in sensitivities_of(algorithm):
+        return f"sensitivity forward, since {algorithm} is less accurate between its steps"
+    why = f"steps of {algorithm} are not reversed" if algorithm not in REVERSED else "there are many states"
+    few = "few enough for tangents" if word == _FORWARD else "too many for tangents"
+    return f"sensitivity {word}, since {why} and {size}, {few}"
 
 
 def refuse_reversal(word: str) -> NoReturn:
@@ -135,14 +165,4 @@ def refuse_reversal(word: str) -> NoReturn:
     raise UnsupportedByEngine(
         f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "
         f"steps of {', '.join(sorted(REVERSED))}; sensitivity='auto' finds another way"
-    )
-
-
-def _check_between(method, asked):
-    """UnsupportedByEngine for what needs the solution between steps, of a method that is less accurate there."""
-    if asked in ("auto", _FORWARD) or (asked == "forward_over_solver" and method.package != "Sundials"):
-        return
-    raise UnsupportedByEngine(
-        f"engine 'julia' does not support the sensitivity {asked!r} with the algorithm {method.word!r}; "
-        "'forward' works with each"
     )

@@ -28,6 +28,7 @@ from .bridge import Bridge
 from .checks import (
     check_dense,
     choose_sensitivity,
+    explain_sensitivity,
     for_mass_matrix,
     is_adaptive,
     refuse_reversal,
@@ -215,11 +216,12 @@ class JuliaObjective(AbstractObjective):
 
     def __init__(self, bridge: Bridge, handle: Handle, request: ObjectiveRequest):
         self._bridge, self.handle = bridge, handle
-        self.algorithm, self.sensitivity = bridge.call("chosen_words", handle)
+        self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
             refuse_reversal(self.algorithm)
         asked = request.solve.algorithm
-        self.reason = "asked for" if asked != "auto" else _why(self.algorithm)
+        reasons = ("asked for" if asked != "auto" else _why(self.algorithm), explain_sensitivity(request, *words))
+        self.reason = "; ".join(filter(None, reasons))
 
     def value(self, x: np.ndarray) -> float:
         return self._bridge.call("value_only", self.handle, floats(x), like=(self.handle.key, False))
