@@ -115,27 +115,28 @@ function solve_request(
     spec = string(spec)
     problem = load_problem(program, u0, p, t0, t1, mass_matrix)
     options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events)
+    rows = Rows(saveat, length(u0))
     t, u, code, text, counts = try
-        solution = solve_problem(problem, spec, options; saveat)
+        solution = solve_problem(problem, spec, options; record = rows)
         solution.t, solution.u, solution.retcode, "", statistics(solution.stats)
     catch error
         code = thrown_code(error)
         code === nothing && rethrow()
         saved_rows(get_integrator(), t0, u0)..., code, error_text(error), (0, 0, 0, 0, 0)
     end
-    n = reached_rows((; t), saveat)
+    t, u = rows.is_used ? reached_rows(rows) : as_columns(t, u, reached_rows((; t), saveat), length(u0))
     name, stop = ending(code, take_integrator(), t0, u0)
     ran = members_used(spec, options.rtol, length(u0))
-    return t[1:n], as_columns(u, n, length(u0)), name, ran, text, counts, stop
+    return t, u, name, ran, text, counts, stop
 end
 
-"The first `n` of some vectors as the columns of a matrix."
-function as_columns(vectors::Vector{Vector64}, n, n_rows)
+"The first `n` of some times, and of vectors as the columns of a matrix."
+function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
     u = Matrix{Float64}(undef, n_rows, n)
     for k in 1:n
         copyto!(u, (k - 1) * n_rows + 1, vectors[k], 1, n_rows)
     end
-    return u
+    return times[1:n], u
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)

@@ -167,7 +167,7 @@ function discrete_slopes(o::Objective, u0, p)
     most = o.options.max_steps * (1 + length(tableau.b)) * sizeof(u0)
     keeps = tableau isa Tableau && length(u0) <= MOST_KEPT && most <= MOST_BYTES[]
     path = keeps ? nothing : Path(o.t0, u0)
-    solution = try_solve(() -> solve_problem(problem, o.word, o.options; dense = keeps, everystep = keeps, path))
+    solution = try_solve(() -> solve_problem(problem, o.word, o.options; dense = keeps, everystep = keeps, record = path))
     solution === nothing && return nothing
     keeps && return try_numerics(() -> reverse_solution(o, tableau, solution.t, solution.u, solution.k, p))
     return try_numerics(() -> reverse_solution(o, tableau, path.t, Retraced(path, o.f, tableau, p), Vector{Vector64}[], p))

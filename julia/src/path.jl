@@ -16,13 +16,13 @@ end
 Path(t0, u0) = Path([t0], [copy(u0)], 1, max(2, MOST_BYTES[] ÷ sizeof(u0)))
 
 "Note the end of a step. Where there is no room, every other state goes."
-function add_step!(path::Path, t, u)
-    push!(path.t, t)
+function add_step!(path::Path, integrator)
+    push!(path.t, integrator.t)
     is_due() = (length(path.t) - 1) % path.stride == 0
     if is_due() && length(path.states) >= path.most
         deleteat!(path.states, 2:2:length(path.states))
         path.stride *= 2
     end
-    is_due() && push!(path.states, copy(u))
+    is_due() && push!(path.states, copy(integrator.u))
     return nothing
 end

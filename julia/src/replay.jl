@@ -10,7 +10,7 @@ function replay_values(o::Objective, x, points)
     path, tableau = Path(o.t0, u0), tableau_of(o.word)
     if last_time(o) > o.t0
         problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
-        solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, path))
+        solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path))
         solution === nothing && return fill(NaN, size(points, 2))
     end
     memory = StepMemory(o.f, tableau, length(u0), length(p), Block[])

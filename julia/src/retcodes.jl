@@ -42,7 +42,7 @@ end
 "Where a callback finds room for the integrator of the present solve: in the task, since solves may run side by side."
 const INTEGRATOR = :pysciml_integrator
 
-function keep_integrator(callback, u, t, integrator)
+function keep_integrator(integrator)
     task_local_storage(INTEGRATOR, integrator)
     SciMLBase.u_modified!(integrator, false)
     return nothing

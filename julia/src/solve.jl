@@ -12,12 +12,12 @@ function watch(u, t, integrator)
 end
 
 """
-What is looked at after each step, and what is then done. One type with and without events, so that these compile no
-solver.
+What is looked at and recorded after each step, and what is then done. One type with and without events, so that these
+compile no solver.
 """
 struct Watch
     events::Events
-    path::Union{Nothing, Path}
+    record::Union{Nothing, Path, Rows}
 end
 
 struct Act
@@ -25,17 +25,23 @@ struct Act
 end
 
 function (look::Watch)(u, t, integrator)
-    look.path === nothing || add_step!(look.path, t, u)
-    return watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
+    must_stop = watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
+    look.record === nothing || add_step!(look.record, integrator)
+    return must_stop
+end
+
+function start_watch(callback, u, t, integrator)
+    keep_integrator(integrator)
+    callback.condition.record isa Rows && start_rows!(callback.condition.record, u, t)
+    return nothing
 end
 
 (act::Act)(integrator) = any(act.events.fires) ? apply_events!(act.events, integrator) : terminate!(integrator)
 
-make_watch(events, path = nothing) =
-    DiscreteCallback(Watch(events, path), Act(events); initialize = keep_integrator, save_positions = (false, false))
+make_watch(events, record) =
+    DiscreteCallback(Watch(events, record), Act(events); initialize = start_watch, save_positions = (false, false))
 
 const NO_EVENTS = Events()
-const WATCH = make_watch(NO_EVENTS)
 
 const HUGE_ERROR = 1.0e9
 
@@ -72,15 +78,18 @@ function full_problem(problem)
     return ODEProblem{true}(plain, problem.u0, problem.tspan, problem.p)
 end
 
-"A solution by the algorithm of a spec, solved in the newest world: packages may just have come."
+"""
+A solution by the algorithm of a spec, solved in the newest world: packages may just have come. It holds states at the times
+`saveat`, or at its steps; what goes to a `record` (rows: if `is_used`) it does not hold.
+"""
 function solve_problem(
-        problem, spec, options::Options; saveat = Float64[], dense = false, everystep = isempty(saveat), path = nothing
+        problem, spec, options::Options; record = nothing, saveat = Float64[], dense = false, everystep = isempty(saveat)
     )
     take_integrator()
     fill!(MEMBERS_USED, false)
     IS_AUTOMATIC[] = spec == "auto"
     problem, start = begin_problem(problem)
-    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, saveat, dense, everystep, path)
+    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, record, saveat, dense, everystep)
     if spec != "auto"
         algorithm = make_algorithm(complete_spec(spec, problem))
         return run(guard(prepare_problem(problem, algorithm), algorithm), algorithm)
@@ -112,21 +121,28 @@ const OrdinaryAlgorithm =
     Union{OrdinaryDiffEqCore.OrdinaryDiffEqAlgorithm, OrdinaryDiffEqCore.OrdinaryDiffEqCompositeAlgorithm}
 
 "What Sundials does not know."
-own_keywords(algorithm, options, initializealg) = NamedTuple()
-own_keywords(::OrdinaryAlgorithm, options, initializealg) = (; internalnorm = nan_norm, options.adaptive, initializealg)
+own_keywords(algorithm, options, initializealg, saves) = NamedTuple()
+own_keywords(::OrdinaryAlgorithm, options, initializealg, (save_start, save_end)) =
+    (; internalnorm = nan_norm, options.adaptive, initializealg, save_start, save_end)
 
-function run_solver(problem, algorithm, start, options, saveat, dense, everystep, path)
+function run_solver(problem, algorithm, start, options, record, saveat, dense, everystep)
     # a solve backwards can't begin with a step onto the end
-    watch = path === nothing ? WATCH : make_watch(NO_EVENTS, path)
     tstops = filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
     if !isempty(options.events)
         start!(options.events, problem.u0, problem.p, problem.tspan)
-        watch, tstops = make_watch(options.events), vcat(tstops, stop_times(options.events))
+        tstops = vcat(tstops, stop_times(options.events))
     end
+    if record isa Rows && !isempty(record.times)
+        record.is_used = algorithm isa OrdinaryAlgorithm
+        record.is_used || (saveat = record.times)
+        everystep = false
+    end
+    saves = map(t -> everystep || dense || t in saveat, problem.tspan)
     return solve(
         problem, algorithm;
-        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense,
-        save_everystep = everystep, callback = watch, own_keywords(algorithm, options, start)...,
+        step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense, save_everystep = everystep,
+        callback = make_watch(options.events, record isa Rows && !record.is_used ? nothing : record),
+        own_keywords(algorithm, options, start, saves)...,
     )
 end
 

@@ -235,6 +235,17 @@ end
     @test PySciML.add_factors!(total, factors) ≈ expected rtol = 1.0e-14
 end
 
+@testset "full systems of $n" for n in (1, 2, 3, 8, PySciML.FEW_UNKNOWNS, PySciML.FEW_UNKNOWNS + 1)
+    A = [sin(3.0 * i * j + i) for i in 1:n, j in 1:n] + 3 * PySciML.LinearAlgebra.I
+    n > 1 && (A[1, 1] = 0.0) # so that rows are exchanged
+    factors, b = PySciML.factor!(PySciML.FullFactors(A), A), cos.(1:n)
+    @test PySciML.ldiv!(factors, copy(b)) ≈ A \ b rtol = 1.0e-12
+    @test PySciML.solve_transposed!(factors, copy(b)) ≈ transpose(A) \ b rtol = 1.0e-12
+    A[:, n] .= 0
+    PySciML.factor!(factors, A) # the least squares
+    @test PySciML.ldiv!(factors, A * b) ≈ [b[1:(n - 1)]; 0] rtol = 1.0e-10
+end
+
 @testset "solves by $word" for word in METHODS
     dt = word == "Euler" ? 1.0e-4 : 0.0
     low = word in ("Euler", "ImplicitEuler", "ABDF2", "Rosenbrock23", "TRBDF2")
@@ -245,6 +256,22 @@ end
     @test u[:, 3] ≈ [6.77718939, 2.01275371] rtol = (low ? 2.0e-2 : 1.0e-5)
     @test message == "" && counts[1] > 0
     @test word == "auto" ? ran in ("Tsit5", "Vern7") : ran == word
+end
+
+@testset "rows of a solve by $word are those that SciML saves" for word in (METHODS..., PySciML.EXPLICIT...)
+    adaptive = !(word in ("Euler", "RK4"))
+    f, p, saveat = PySciML.RightHandSide(load(LOTKA_VOLTERRA)), [1.5, 1.0, 1.0, 3.0], [0.0; 0.01:0.03:1.99; 2.0]
+    options = PySciML.make_options(1.0e-6, 1.0e-8, adaptive ? 0.0 : 0.01, 0.0, 100_000, [1.0], adaptive)
+    problem = PySciML.make_problem(f, [1.0, 1.0], p, (0.0, 2.0))
+    solution = PySciML.solve_problem(problem, word, options; saveat)
+    rows = PySciML.Rows(saveat, 2)
+    same = PySciML.solve_problem(problem, word, options; record = rows)
+    @test rows.is_used && isempty(same.u) && rows.n == length(saveat) && same.stats.naccept == solution.stats.naccept
+    @test rows.u ≈ reduce(hcat, solution.u) rtol = 1.0e-14
+    other = PySciML.make_problem(f, [1.0, 1.0], p, (0.0, 1.5)) # it ends before the last times
+    PySciML.solve_problem(other, word, options; record = rows)
+    t, u = PySciML.reached_rows(rows)
+    @test t == filter(<=(1.5), saveat) && size(u, 2) == length(t)
 end
 
 @testset "how solves end" begin
@@ -365,7 +392,7 @@ end
     path = PySciML.Path(0.0, [0.0])
     path = PySciML.Path(path.t, path.states, 1, 5)
     for t in 1.0:100.0
-        PySciML.add_step!(path, t, [t])
+        PySciML.add_step!(path, (; t, u = [t]))
         @test length(path.states) <= 5
         @test path.states == [[path.t[k]] for k in 1:(path.stride):length(path.t)]
     end
