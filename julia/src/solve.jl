@@ -137,7 +137,8 @@ function run_solver(problem, algorithm, start, options, record, saveat, dense, e
         record.is_used || (saveat = record.times)
         everystep = false
     end
-    saves = map(t -> everystep || dense || t in saveat, problem.tspan)
+    is_all = everystep || dense
+    saves = (is_all || problem.tspan[1] in saveat, is_all || problem.tspan[2] in saveat) # no closure: it would box these
     return solve(
         problem, algorithm;
         step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense, save_everystep = everystep,

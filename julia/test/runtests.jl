@@ -419,7 +419,7 @@ end
         end
         PySciML.MOST_BYTES[] = 5 * sizeof(x[1:2])
         problem, path = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, 2.0)), PySciML.Path(0.0, x[1:2])
-        PySciML.solve_problem(problem, word, o.options; everystep = false, path)
+        PySciML.solve_problem(problem, word, o.options; everystep = false, record = path)
         @test length(path.states) <= 5 < length(path.t) && path.stride > 1
     finally
         PySciML.MOST_BYTES[] = room
