@@ -79,7 +79,7 @@ end
 
 const KEYWORDS = Dict{String, Symbol}(
     "min_order" => :min_order, "initial_order" => :init_order, "min_stages" => :min_stages, "max_stages" => :max_stages,
-    "krylov_size" => :m, "frequency" => :omega, "embedding" => :embedding, "smooth_error" => :smooth_est,
+    "krylov_size" => :m, "frequency" => :omega, "embedding" => :embedding,
     "jacobian_age" => :max_jac_age,
 )
 

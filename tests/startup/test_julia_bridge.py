@@ -80,6 +80,25 @@ print(ds.attrs["status"], ds.sizes["time"])
     assert done.stdout.strip().endswith("2") and "nterrupted" in done.stdout.lower()
 
 
+def test_ctrl_c_during_many_solves_keeps_what_was_computed():
+    done = run(
+        LONG
+        + """
+interrupt_after(1.0)
+changes = [{"t_span": (0.0, 1.0)}, {}, {"p": {"k": 2.0}}]
+words["saveat"] = [0.0, 0.5]
+try:
+    ps.solve_many(problem, changes, "Tsit5", **words)
+except ps.SolveFailed as error:
+    assert time.monotonic() - sent[0] < 1.0
+    print(error.status.name, [(ds.attrs["status"], ds.sizes["time"]) for ds in error.partial])
+again = ps.solve_many(make(), [{}, {}], "Tsit5", saveat=[1.0], engine="julia")
+assert [ds.x.values for ds in again] == [short.x.values] * 2
+"""
+    )
+    assert done.stdout == "INTERRUPTED [('SUCCESS', 2), ('INTERRUPTED', 2), ('INTERRUPTED', 1)]\n"
+
+
 def test_ctrl_c_during_a_fit_returns_the_best_so_far():
     done = run(
         """

@@ -3,12 +3,17 @@
 import importlib.util
 import itertools
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from support.engines import require_engine
+
+from pysciml.engines.julia.environment import find_manifest
+from pysciml.engines.julia.route import find_route
 
 MODEL = """
 import numpy as np
@@ -195,3 +200,33 @@ def test_ctrl_c_while_julia_starts(tmp_path):
         tmp_path,
     )
     assert done.stdout == "interrupted\n"
+
+
+def test_a_package_that_is_gone_is_named_with_the_cure(tmp_path):
+    """The project's manifest knows Sundials, but its files aren't there; the rest of Julia goes on."""
+    found = find_route()
+    text = find_manifest(Path(found.project)).read_text()
+    text = re.sub(r'(?m)^path = "(?!/)', f'path = "{found.project}/', text)
+    head, entry, tail = re.split(r"(?s)(\[\[deps\.Sundials\]\].*?)(?=\n\[\[|\Z)", text)
+    entry = re.sub(r"(?m)^(path|git-tree-sha1|repo-.*) = .*\n?", "", entry)
+    entry = entry.replace("[[deps.Sundials]]", f'[[deps.Sundials]]\npath = "{tmp_path}/gone"')
+    (tmp_path / "Project.toml").write_text((Path(found.project) / "Project.toml").read_text())
+    (tmp_path / "Manifest.toml").write_text(head + entry + tail)
+    done = run(
+        """
+        from model import *
+        words = {"saveat": [1.0], "engine": "julia"}
+        try:
+            ps.solve(make(), "CVODE_BDF", **words)
+        except ps.EngineUnavailable as error:
+            print(error)
+        print(ps.solve(make(), "Tsit5", **words).attrs["status"])
+        """,
+        tmp_path,
+        PYTHON_JULIACALL_EXE=found.executable,
+        PYTHON_JULIACALL_PROJECT=str(tmp_path),
+        JULIA_DEPOT_PATH=os.pathsep.join(found.depots),
+    )
+    said, status = done.stdout.splitlines()
+    assert "'CVODE_BDF': the Julia package Sundials can't be loaded" in said and "Instantiate the project" in said
+    assert status == "SUCCESS"

@@ -19,10 +19,13 @@ ROSENBROCK = frozenset(  # rosenbrock.jl
     "Rosenbrock23 Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P".split()
 )
 REVERSED = EXPLICIT | ROSENBROCK
-RESTARTED = {  # packages and words that were found right after jumps (the KenCarp family errs by 1000 tolerances there)
+RESTARTED = {  # packages and words that were found right after jumps
     *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
     *("ImplicitEuler", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "FBDF", "QNDF", "QBDF"),
+    *("KenCarp3", "KenCarp4", "KenCarp47", "KenCarp5", "KenCarp58"),
 }
+FULL = ("OrdinaryDiffEqFIRK", "OrdinaryDiffEqExtrapolation")  # packages whose methods write to each element of a matrix
+LARGEST_FULL = 2000  # states: two matrices of complex numbers take 128 MB, and each factorisation seconds
 
 
 def is_adaptive(request: SolveRequest) -> bool:
@@ -58,6 +61,11 @@ def check_algorithm(request: SolveRequest) -> None:
     if request.mass_matrix is not None and not method.takes_mass_matrix:
         words = ", ".join(name for name in ("Rodas5P", "Rodas4P", "FBDF", "QNDF", "RadauIIA5"))
         raise UnsupportedByEngine(f"algorithm {word!r} takes no mass matrix; these do: {words}, ... (ps.algorithms())")
+    if method.package in FULL and method.has_jacobian and request.u0.size > LARGEST_FULL:
+        raise UnsupportedByEngine(
+            f"algorithm {word!r} factors full matrices only, and {request.u0.size} states are too many for them "
+            f"(at most {LARGEST_FULL}); 'Rodas5P', 'FBDF' and 'KenCarp4' take sparse ones"
+        )
     if not is_adaptive(request) and request.dt is None:
         raise ProblemError(f"algorithm {word!r} has no step control: give its step, dt=...")
     if "c" in method.flags and len(stop_times(request)):

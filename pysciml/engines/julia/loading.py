@@ -17,6 +17,7 @@ from .options import write_spec
 from .printer import print_parts
 
 NO_TIMES = np.zeros(0)
+_CURE = "Instantiate the project that doctor names with Julia's Pkg, or let python -m pysciml install-julia get one"
 
 
 def floats(values) -> np.ndarray:
@@ -45,7 +46,7 @@ class Loader:
         spec = write_spec(request.algorithm, request.algorithm_options)
         if spec not in self._algorithms:
             if reason := self._bridge.call("load_algorithm", spec):
-                raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}; python -m pysciml install-julia")
+                raise EngineUnavailable(f"algorithm {request.algorithm!r}: {reason}. {_CURE}")
             self._algorithms.add(spec)
         return spec
 
