@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from .api.doctor import doctor
 from .demo import run_demo
-from .engines.julia.precompile import compile_packages
+from .engines.julia.precompile import build_image, compile_packages
 from .engines.julia.route import find_route, install, write_config
-from .errors import PySciMLError
+from .errors import ProblemError, PySciMLError
+
+_IMAGE = "also build a system image, for a quicker start; takes long once, needs a C compiler"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     state.set_defaults(run=_doctor)
 
     getting = commands.add_parser("install-julia", help="get Julia and its packages into this environment")
+    getting.add_argument("--image", action="store_true", help=_IMAGE)
     getting.set_defaults(run=_install_julia)
 
     using = commands.add_parser("use-julia", help="use a Julia that is already on this machine; needs no network")
@@ -41,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     using.add_argument("--project", required=True, metavar="PATH", help="a Julia project that has the packages")
     using.add_argument("--depot", action="append", default=[], metavar="PATH", help="a depot; may be given repeatedly")
     using.add_argument("--no-compile", action="store_true", help="leave compiling to the first solves")
+    using.add_argument("--image", action="store_true", help=_IMAGE)
     using.set_defaults(run=_use_julia)
     return parser
 
@@ -56,27 +60,34 @@ def _doctor(options):
 
 
 def _install_julia(options):
-    _compile(install(progress=True))
+    _compile(install(progress=True), options.image)
     print(doctor())
 
 
 def _use_julia(options):
+    if options.image and options.no_compile:
+        raise ProblemError("use-julia: --image compiles, and --no-compile forbids it: give one of them")
     path = write_config(executable=options.executable, project=options.project, depots=options.depot)
     print(f"wrote {path}", flush=True)
     if not options.no_compile:
-        _compile(find_route())
+        _compile(find_route(), options.image)
     print(f"\n{doctor()}")
 
 
-def _compile(route):
+def _compile(route, with_image):
     """Compile what solves need, saying which package; what was compiled stays if this is interrupted."""
-    if route.ready:
-        print(
-            "pysciml: compiling Julia's packages, which takes minutes once; Ctrl-C stops, another run goes on",
-            flush=True,
-        )
-        count = compile_packages(route, everything=True, say=lambda line: print(line, flush=True))
-        print(f"pysciml: {count} packages compiled" if count else "pysciml: all were compiled already")
+    if not route.ready:
+        return
+    if with_image and route.image is None:
+        _say("pysciml: building a system image, which takes long once; Ctrl-C stops it")
+        route = build_image(route, say=_say)
+    _say("pysciml: compiling Julia's packages, which takes minutes once; Ctrl-C stops, another run goes on")
+    count = compile_packages(route, everything=True, say=_say)
+    _say(f"pysciml: {count} packages compiled" if count else "pysciml: all were compiled already")
+
+
+def _say(line):
+    print(line, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.engines import require_engine
 
 import pysciml as ps
-from pysciml.engines.julia import environment, route
+from pysciml.engines.julia import environment, image, route
 from pysciml.engines.julia.precompile import compile_packages
 from pysciml.errors import EngineUnavailable
 
@@ -24,6 +25,19 @@ if "--version" in sys.argv:
     sys.exit()
 with open(folder + "/calls", "a") as file:
     file.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n")
+builds = [k for k, word in enumerate(sys.argv) if word.endswith("build.jl")]
+if builds:
+    print("noise of a package\\nimage: compiling a library", flush=True)
+    if os.path.exists(folder + "/slow"):
+        below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        open(sys.argv[builds[0] + 1], "w").write("half a library")
+        open(folder + "/pids", "w").write(f"{{os.getpid()}} {{below.pid}}")
+        time.sleep(60)
+    if os.path.exists(folder + "/broken"):
+        sys.exit("ERROR: LoadError: no such thing")
+    open(sys.argv[builds[0] + 1], "w").write("a library")
+    print("made the image")
+    sys.exit()
 names = ["Alpha", "Beta", "PySciML"]
 done = os.listdir(folder + "/depot")
 todo = [name for name in names if name not in done]
@@ -53,7 +67,7 @@ def place(tmp_path, monkeypatch):
     entries = (f"[[deps.{name}]]\nversion = '{ours['compat'].get(name, '1')}'\n" for name in ours["deps"])
     (tmp_path / "project" / "Project.toml").write_text("[deps]\n")
     (tmp_path / "project" / "Manifest.toml").write_text("".join(entries))
-    for name in (route.EXE, route.PROJECT, "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH"):
+    for name in (route.EXE, route.PROJECT, route.IMAGE, "JULIA_DEPOT_PATH", "JULIA_LOAD_PATH", "JULIA_CC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYSCIML_CONFIG", str(tmp_path / "julia.toml"))
     return tmp_path
@@ -110,6 +124,95 @@ def test_the_compiler_is_called_as_the_boot_is(place):
     assert variables["JULIA_DEPOT_PATH"] == str(place / "depot") and variables["JULIA_PKG_OFFLINE"] == "true"
     assert str(environment.julia_folder()) in variables["JULIA_LOAD_PATH"].split(os.pathsep)
     assert "JULIA_LOAD_PATH" not in os.environ
+
+
+def build_image(place):
+    """Use the fake Julia, with an image: what was said."""
+    (place / "fast").touch()
+    said, complaints = use_julia(place, "--image").communicate(timeout=60)
+    return said, complaints
+
+
+def images_of(place):
+    return sorted(file.name for file in (place / "depot" / "pysciml").glob("*image*"))
+
+
+def test_an_image_is_built_used_and_named(place):
+    assert route.find_route().image is None
+    said, complaints = build_image(place)
+    found = route.find_route()
+    assert complaints == "" and found.ready, complaints
+    assert "image: compiling a library" in said and "noise" not in said
+    assert Path(found.image).read_text() == "a library" and len(images_of(place)) == 2
+    assert route.apply_route(found)[3] == found.image
+    assert f"system image {found.image}" in said and found.image in ps.doctor().engines["julia"].reason
+    build, rest = map(json.loads, (place / "calls").read_text().splitlines())
+    assert f"--sysimage={found.image}" in rest[0] and not [word for word in build[0] if "sysimage" in word]
+    assert not [word for word in build[0] + rest[0] if word.startswith(("-O", "--optimize", "--check-bounds", "-g"))]
+    assert "JULIA_PROJECT" not in build[1]
+    again, _ = build_image(place)
+    assert "image: compiling" not in again and len((place / "calls").read_text().splitlines()) == 3
+
+
+def test_the_users_image_wins(place, monkeypatch):
+    build_image(place)
+    monkeypatch.setenv(route.IMAGE, "/mine.so")
+    assert route.find_route().image == "/mine.so" and "/mine.so" in route.find_route().reason
+
+
+@pytest.mark.parametrize("part", ["julia", "packages", "pysciml", "processor"])
+def test_an_image_of_other_things_is_left_alone(place, part):
+    build_image(place)
+    stamp = Path(route.find_route().image).with_suffix(".json")
+    stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {part: "another"}))
+    found = route.find_route()
+    assert found.ready and found.image is None and route.apply_route(found)[3] is None
+    assert "is not used, since" in found.reason and "--image" in found.reason
+    said, _ = build_image(place)
+    assert "image: compiling a library" in said and route.find_route().image
+
+
+def test_an_image_is_of_its_manifest_and_its_julia(place):
+    build_image(place)
+    made = route.find_route().image
+    manifest = place / "project" / "Manifest.toml"
+    before = manifest.read_text()
+    manifest.write_text(before + "\n")
+    assert "packages have changed" in route.find_route().reason
+    manifest.write_text(before)
+    assert route.find_route().image == made
+    program = place / "julia"
+    program.write_text(program.read_text().replace("version 1.10.8", "version 1.10.9"))
+    assert "Julia is another one" in route.find_route().reason
+    Path(made).with_suffix(".json").write_text("{")
+    assert "can't be read" in route.find_route().reason
+
+
+def test_no_image_without_a_compiler_or_after_a_failure(place, monkeypatch):
+    (place / "broken").touch()
+    _, complaints = build_image(place)
+    assert "no such thing" in complaints and "Traceback" not in complaints and not images_of(place)
+    (place / "broken").unlink()
+    monkeypatch.setenv("PATH", str(place / "project"))
+    _, complaints = build_image(place)
+    assert "C compiler" in complaints and not images_of(place)
+    _, complaints = use_julia(place, "--image", "--no-compile").communicate(timeout=60)
+    assert "give one of them" in complaints
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes as Linux shows them")
+def test_ctrl_c_ends_the_build_of_an_image(place):
+    (place / "slow").touch()
+    building = use_julia(place, "--image")
+    while "image: compiling" not in building.stdout.readline():
+        assert building.poll() is None, building.stderr.read()
+    while not (place / "pids").exists() or not (place / "pids").read_text().count(" "):
+        time.sleep(0.01)
+    os.killpg(building.pid, signal.SIGINT)
+    _, complaints = building.communicate(timeout=60)
+    assert building.returncode == 130 and complaints == "pysciml use-julia: interrupted\n"
+    assert not any(map(is_running, (place / "pids").read_text().split())) and not images_of(place)
+    assert image.find_image(str(place / "julia"), str(place / "project"), [str(place / "depot")]) == (None, "")
 
 
 def test_compiling_can_be_left_out(place):

@@ -311,7 +311,7 @@ def make_engine() -> JuliaEngine:
             route = install(progress=True)
         if not route.ready:
             raise EngineUnavailable(f"engine 'julia' isn't ready: {route.reason}")
-        if not is_compiled(route.depots):
+        if route.image is None and not is_compiled(route.depots):
             say_on_stderr("pysciml: compiling the Julia package, once after an installation or update; takes a minute")
             compile_packages(route, everything=False)
         bridge = _bridge()

@@ -32,6 +32,12 @@ def julia_folder() -> Path:
     )
 
 
+def package_files() -> list[Path]:
+    """The files that our Julia package is compiled from."""
+    folder = julia_folder()
+    return [folder / "Project.toml", *sorted(folder.glob("src/*.jl")), *sorted(folder.glob("ext/*.jl"))]
+
+
 def read_toml(path) -> dict:
     """A TOML file; ValueError or OSError if it can't be read."""
     return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -64,16 +70,25 @@ def find_problem(executable: str, project: str, depots: Sequence[str]) -> str | 
 
 def julia_version(executable: str) -> tuple[int, int] | None:
     """Major and minor version of a Julia: by its library's name, else by asking it."""
-    folder = Path(os.path.realpath(executable)).parent.parent / "lib"
-    names = [path.name for pattern in ("libjulia.so.*", "libjulia.*.dylib") for path in folder.glob(pattern)]
+    names = [path.name for path in julia_libraries(executable)]
     said = next((match for name in names if (match := re.search(r"\.(\d+)\.(\d+)", name))), None)
     if said is None:
-        try:
-            asked = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=60).stdout
-        except (OSError, subprocess.SubprocessError):
-            return None
-        said = re.match(r"julia version (\d+)\.(\d+)", asked)
+        said = re.match(r"julia version (\d+)\.(\d+)", ask_version(executable))
     return (int(said[1]), int(said[2])) if said else None
+
+
+def julia_libraries(executable: str) -> list[Path]:
+    """Julia's library, by its names with versions, beside a program; none beside a launcher."""
+    folder = Path(os.path.realpath(executable)).parent.parent / "lib"
+    return sorted(path for pattern in ("libjulia.so.*", "libjulia.*.dylib") for path in folder.glob(pattern))
+
+
+def ask_version(executable: str) -> str:
+    """What a Julia says of its version; nothing if it can't be run."""
+    try:
+        return subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _package_problem(project, packages):
@@ -143,8 +158,7 @@ def depots_of(depots: Sequence[str]) -> list[Path]:
 
 def is_compiled(depots: Sequence[str]) -> bool:
     """Whether our package has been compiled since its files changed, as far as files tell."""
-    folder = julia_folder()
-    newest = max(path.stat().st_mtime for path in (folder / "Project.toml", *folder.glob("*/*.jl")))
+    newest = max(path.stat().st_mtime for path in package_files())
     caches = (path for depot in depots_of(depots) for path in depot.glob("compiled/v1.*/PySciML/*.ji"))
     return any(path.stat().st_mtime > newest for path in caches)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ...errors import EngineUnavailable, ProblemError
 from .environment import JULIA_VERSIONS, find_manifest, find_problem, julia_folder, read_toml
+from .image import find_image
 
 # juliacall's names, which users may have set for it
 EXE, PROJECT, IMAGE = "PYTHON_JULIACALL_EXE", "PYTHON_JULIACALL_PROJECT", "PYTHON_JULIACALL_SYSIMAGE"
@@ -26,7 +27,10 @@ INSTALL = "python -m pysciml install-julia"
 
 @dataclass(frozen=True)
 class Route:
-    """A way to Julia: ``kind`` is environment, config or juliapkg; ``reason`` says why this one, or what it lacks."""
+    """A way to Julia: ``kind`` is environment, config or juliapkg; ``reason`` says why this one, or what it lacks.
+
+    ``image`` is the system image to start from, None for Julia's own.
+    """
 
     kind: str
     executable: str | None
@@ -34,6 +38,7 @@ class Route:
     depots: tuple[str, ...]
     reason: str
     ready: bool
+    image: str | None = None
 
 
 def find_route() -> Route:
@@ -97,7 +102,7 @@ def apply_route(route: Route) -> tuple[str, str, tuple[str, ...], str | None]:
     In this process only, and what the user has set stays.
     """
     os.environ.update(route_environment(route))
-    return str(route.executable), str(route.project), OPTIONS, os.environ.get(IMAGE)
+    return str(route.executable), str(route.project), OPTIONS, route.image
 
 
 def route_environment(route: Route) -> dict[str, str]:
@@ -173,9 +178,18 @@ def _read_config(path):
 
 
 def _checked(route):
-    """The route, not ready if its Julia, its project or its depot won't do."""
+    """The route with its image, not ready if its Julia, its project or its depot won't do."""
     problem = find_problem(route.executable, route.project, route.depots)
-    return route if problem is None else _unready(route, problem)
+    return _with_image(route) if problem is None else _unready(route, problem)
+
+
+def _with_image(route):
+    """The route with the system image that the user names, else with ours, if there is one that serves."""
+    named = os.environ.get(IMAGE)
+    if named:
+        return replace(route, image=named, reason=f"{route.reason}; {IMAGE} is {named}")
+    image, said = find_image(route.executable, route.project, route.depots)
+    return replace(route, image=image, reason=f"{route.reason}; {said}" if said else route.reason)
 
 
 def _unready(route, problem):
