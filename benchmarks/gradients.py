@@ -1,33 +1,40 @@
-"""How long does a gradient take, warm and from Python, beside one solve and beside hand-written diffrax?
+"""How long does a gradient take, warm and from Python, beside one solve and beside diffrax, stock Julia and torchdiffeq?
 
-``python benchmarks/gradients.py`` needs a Julia that is ready. Each problem has the same tolerances on both sides; of
-diffrax the best of the solvers and adjoints below, jitted. Printed: milliseconds (median, and the quartiles' distance)
-of the gradient and of the value alone, the seconds of process time that the first gradient of the model takes
-(objective made, functions compiled), diffrax's best, and the largest difference of the two gradients, each element
-times its parameter, relative to the largest.
+``python benchmarks/gradients.py [--case NAME]... [--torch PATH]`` needs a Julia that is ready; ``--torch`` is a Python that has
+torchdiffeq. Each problem has the same tolerances on all sides, and all cores. Of diffrax the best of its solvers and adjoints,
+jitted; of stock Julia (OrdinaryDiffEq, SciMLSensitivity, the model by hand) the best adjoint with a compiled ReverseDiff tape, and
+dual numbers where parameters are few. Printed: milliseconds (medians, and the quartiles' distance) of the gradient, of the
+value alone and of one solve, seconds of process time that the first gradient of the model takes (objective made, functions
+compiled), times of the others, and the largest error of each gradient, its elements times their parameters, relative to the
+largest, against ours at a thousandth of the tolerances.
 """
 
+import argparse
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
+from gradient_problems import CASES, SPIRAL
 
 import pysciml as ps
 
 jax.config.update("jax_enable_x64", True)
-SPIRAL = np.array([[-0.1, 2.0], [-2.0, -0.1]])
 EXPLICIT = (diffrax.Tsit5, diffrax.Dopri8)
 IMPLICIT = (diffrax.Kvaerno3, diffrax.Kvaerno4, diffrax.Kvaerno5)
+FEW = 40  # parameters up to which forward modes enter
 
 
 def measure(function, seconds=1.0):
     """Median and interquartile range of a call, milliseconds."""
     function()
     times, start = [], time.perf_counter()
-    while len(times) < 20 or (time.perf_counter() - start < seconds and len(times) < 1000):
+    while len(times) < 10 or (time.perf_counter() - start < seconds and len(times) < 1000):
         began = time.perf_counter()
         function()
         times.append(1e3 * (time.perf_counter() - began))
@@ -35,69 +42,44 @@ def measure(function, seconds=1.0):
     return middle, high - low
 
 
-def spiral(width, depth):
-    """A 2-H-..-2 network of the cubed state, 30 points of a spiral, 1e-8."""
-    net = ps.MLP(2, 2, width=width, depth=depth, seed=1)
-    problem = ps.ODEProblem(lambda t, u, p: p.net(u**3), np.array([2.0, 0.0]), (0.0, 1.5), {"net": net})
-    truth = ps.ODEProblem(lambda t, u, p: (u**3) @ SPIRAL, np.array([2.0, 0.0]), (0.0, 1.5))
-    data = ps.solve(truth, "Vern9", saveat=np.linspace(0.0, 1.5, 30), engine="julia", rtol=1e-10, atol=1e-10)
-    sizes = [2, *[width] * depth, 2]
-
-    def f(t, u, p):
-        start, x = 0, u**3
-        for k, (m, n) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            weight, bias = p[start : start + m * n].reshape(m, n), p[start + m * n : start + m * n + n]
-            x = x @ weight + bias
-            x = jnp.tanh(x) if k < depth else x
-            start += m * n + n
-        return x
-
-    return problem, data, "Tsit5", None, 1e-8, 1e-8, f, EXPLICIT
+def objective(case, word, scale=1.0):
+    """Ours."""
+    return ps.objective(
+        case.problem, case.data, engine="julia", algorithm=word, trainable=case.trainable, loss="mse",
+        rtol=case.rtol * scale, atol=case.atol * scale, verify="never",
+    )  # fmt: skip
 
 
-def robertson():
-    """Three rates, 20 times on a logarithmic scale."""
-
-    def model(t, u, p):
-        slow, fast, back = p.k1 * u.a, p.k2 * u.b**2, p.k3 * u.b * u.c
-        return {"a": back - slow, "b": slow - fast - back, "c": fast}
-
-    problem = ps.ODEProblem(model, {"a": 1.0, "b": 0.0, "c": 0.0}, (0.0, 1e5), {"k1": 0.04, "k2": 3e7, "k3": 1e4})
-    data = 1.1 * ps.solve(problem, "Rodas5P", saveat=np.logspace(-5, 5, 20), engine="julia", rtol=1e-9, atol=1e-13)
-
-    def f(t, y, p):
-        slow, fast, back = p[0] * y[0], p[1] * y[1] ** 2, p[2] * y[1] * y[2]
-        return jnp.stack([back - slow, slow - fast - back, fast])
-
-    return problem, data[["a", "b", "c"]], "Rodas5P", ["k1", "k2", "k3"], 1e-6, 1e-10, f, IMPLICIT
+def measure_ours(case, word):
+    """Milliseconds of gradient, value and solve, seconds of the first gradient, and the gradient."""
+    began = time.process_time()
+    o = objective(case, word)
+    gradient = o(o.x0)[1]
+    first, x = time.process_time() - began, np.array(o.x0)
+    words = {"saveat": case.data.time.values, "rtol": case.rtol, "atol": case.atol, "engine": "julia", "output": "arrays"}
+    took = [measure(run) for run in (lambda: o(x), lambda: o.value(x), lambda: ps.solve(case.problem, word, **words))]
+    return took, first, gradient
 
 
-PROBLEMS = {
-    "spiral, 252 weights": lambda: spiral(50, 1),
-    "1052 weights": lambda: spiral(30, 2),
-    "10602 weights": lambda: spiral(100, 2),
-    "91802 weights": lambda: spiral(300, 2),
-    "Robertson, 3 rates": robertson,
-}
-
-
-def measure_diffrax(problem, data, f, solvers, rtol, atol, x0):
+def measure_diffrax(case, x0):
     """The quickest of solvers and adjoints, and its gradient."""
-    values = jnp.asarray(np.concatenate([np.atleast_2d(v.values.T) for v in data.data_vars.values()]).T)
-    times, (t0, t1), u0 = jnp.asarray(data.time.values), problem.t_span, jnp.asarray(problem.u0_values)
-    best = (np.inf, "", None)
-    modes = [(diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad)]
-    if len(x0) < 10:
+    values, times = jnp.asarray(case.values), jnp.asarray(case.data.time.values)
+    (t0, t1), u0 = case.problem.t_span, jnp.asarray(case.problem.u0_values)
+    best = (np.inf, "none finished", np.full(len(x0), np.nan))
+    modes = [(diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad), (diffrax.BacksolveAdjoint(), jax.value_and_grad)]
+    if len(x0) <= FEW:
         modes += [(diffrax.ForwardMode(), lambda loss: lambda p: (loss(p), jax.jacfwd(loss)(p)))]
-    for solver in solvers:
+    for solver in IMPLICIT if case.is_stiff else EXPLICIT:
         for adjoint, differentiate in modes:
+            if case.is_stiff and isinstance(adjoint, diffrax.BacksolveAdjoint):
+                continue  # backwards in time it is unstable
 
             def loss(p, solver=solver, adjoint=adjoint):
-                solution = diffrax.diffeqsolve(
-                    diffrax.ODETerm(f), solver(), t0, t1, None, u0, p, saveat=diffrax.SaveAt(ts=times),
-                    stepsize_controller=diffrax.PIDController(rtol, atol), adjoint=adjoint, max_steps=4096,
+                s = diffrax.diffeqsolve(
+                    diffrax.ODETerm(case.f), solver(), t0, t1, None, u0, p, saveat=diffrax.SaveAt(ts=times),
+                    stepsize_controller=diffrax.PIDController(case.rtol, case.atol), adjoint=adjoint, max_steps=4096,
                 )  # fmt: skip
-                return jnp.mean((solution.ys - values) ** 2 * data_scale(values))
+                return jnp.mean((s.ys - values) ** 2)
 
             function = jax.jit(differentiate(loss))
             took = measure(lambda function=function: jax.block_until_ready(function(x0)))[0]
@@ -106,34 +88,121 @@ def measure_diffrax(problem, data, f, solvers, rtol, atol, x0):
     return best
 
 
-def data_scale(values):
-    """The weights of the loss "nmse" for values ``(time, state)`` of scalar states, of "mse" for one array."""
-    return 1.0 / jnp.std(values, axis=0) ** 2 if values.shape[1] == 3 else 1.0
+STOCK = """
+using OrdinaryDiffEq, SciMLSensitivity, Zygote, ReverseDiff, ForwardDiff, Statistics
+f!(du, u, p, t) = begin
+{body}
+    nothing
+end
+load(name) = collect(reinterpret(Float64, read(joinpath("{folder}", name))))
+const x0, u0, times = load("x0"), load("u0"), load("times")
+const data = reshape(load("values"), length(u0), :)
+const problem = ODEProblem(f!, u0, {span}, x0)
+tape = ReverseDiffVJP(true)
+names = Any[("interpolating", InterpolatingAdjoint(autojacvec = tape)), ("quadrature", QuadratureAdjoint(autojacvec = tape)),
+    ("gauss", GaussAdjoint(autojacvec = tape))]
+length(x0) <= {few} && push!(names, ("forward", ForwardDiffSensitivity()))
+for (name, sensealg) in names
+    loss(p) = sum(abs2, Array(solve(problem, {word}(); p, saveat = times, abstol = {atol}, reltol = {rtol}, sensealg)) .- data) / length(data)
+    try
+        gradient = Zygote.gradient(loss, x0)[1]
+        took = Float64[]
+        while sum(took; init = 0.0) < 1.0 || length(took) < 10
+            push!(took, @elapsed Zygote.gradient(loss, x0))
+        end
+        write(joinpath("{folder}", "gradient_$name"), gradient)
+        println("took;", name, ";", 1000 * median(took))
+    catch error
+        println("failed;", name, ";", first(sprint(showerror, error), 200))
+    end
+    flush(stdout)
+end
+"""
+
+
+def measure_stock(case, word, x0):
+    """The quickest of SciMLSensitivity's ways with the model written in Julia, and its gradient."""
+    from pysciml.engines.julia.route import apply_route, find_route
+
+    executable, project, *_ = apply_route(find_route())
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = {"x0": x0, "u0": case.problem.u0_values, "times": case.data.time.values, "values": case.values}
+        for name, values in arrays.items():
+            (Path(folder) / name).write_bytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+        span = f"({case.problem.t_span[0]}, {case.problem.t_span[1]})"
+        marks = {"body": case.julia, "span": span, "rtol": case.rtol, "atol": case.atol, "word": word, "few": FEW}
+        text = STOCK.format(folder=folder, **marks)
+        (Path(folder) / "run.jl").write_text(text)
+        command = [executable, f"--project={project}", str(Path(folder) / "run.jl")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        print(*(line for line in done.stdout.splitlines() if line.startswith("failed")), sep="\n", file=sys.stderr)
+        took = [line.split(";")[1:] for line in done.stdout.splitlines() if line.startswith("took")]
+        if not took:
+            return np.inf, f"could not run: {done.stderr[-300:]}", np.full(len(x0), np.nan)
+        name, best = min(took, key=lambda row: float(row[1]))
+        gradient = np.frombuffer((Path(folder) / f"gradient_{name}").read_bytes())
+        return float(best), name, gradient
+
+
+TORCH = """
+import sys, time
+import numpy as np, torch
+from torchdiffeq import odeint, odeint_adjoint
+torch.set_default_dtype(torch.float64)
+H = 50
+p = torch.tensor(0.3 * np.random.default_rng(1).standard_normal(5 * H + 2), requires_grad=True)
+class F(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.p = torch.nn.Parameter(p.detach().clone())
+    def forward(self, t, u):
+        p = self.p
+        return torch.tanh((u**3) @ p[:2*H].reshape(2, H) + p[2*H:3*H]) @ p[3*H:5*H].reshape(H, 2) + p[5*H:]
+f, ts, u0 = F(), torch.linspace(0, 1.5, 30), torch.tensor([2.0, 0.0])
+A = torch.tensor(SPIRAL)
+with torch.no_grad():
+    truth = odeint(lambda t, u: (u**3) @ A, u0, ts, rtol=1e-8, atol=1e-8)
+for name, solve in (("direct", odeint), ("adjoint", odeint_adjoint)):
+    took = []
+    for _ in range(12):
+        f.p.grad, start = None, time.perf_counter()
+        ((solve(f, u0, ts, rtol=1e-8, atol=1e-8, method="dopri5") - truth) ** 2).mean().backward()
+        took.append(1e3 * (time.perf_counter() - start))
+    print(name, sorted(took)[6])
+"""
+
+
+def measure_torch(python):
+    """torchdiffeq on a network of the spiral's shape: milliseconds by way."""
+    text = TORCH.replace("SPIRAL", repr(SPIRAL.tolist()))
+    done = subprocess.run([python, "-c", text], capture_output=True, text=True, check=True)
+    return ", ".join(f"{name} {float(ms):.3g}" for name, ms in map(str.split, done.stdout.splitlines()))
 
 
 def main():
     """Print one row a problem."""
-    print("problem | gradient, ms | value, ms | ratio | first, s | diffrax, ms | ratio | difference")
-    for name, make in PROBLEMS.items():
-        problem, data, word, wrt, rtol, atol, f, solvers = make()
-        loss = "mse" if wrt is None else "nmse"
-        began = time.process_time()
-        o = ps.objective(
-            problem, xr.Dataset(data.data_vars), engine="julia", algorithm=word, trainable=wrt, loss=loss,
-            rtol=rtol, atol=atol,
-        )  # fmt: skip
-        gradient = o(o.x0)[1]
-        first = time.process_time() - began
-        x = np.array(o.x0)
-        ours, spread = measure(lambda o=o, x=x: o(x))
-        value, _ = measure(lambda o=o, x=x: o.value(x))
-        theirs, best, other = measure_diffrax(problem, data, f, solvers, rtol, atol, x)
-        difference = np.max(np.abs((gradient - other) * np.abs(x))) / np.max(np.abs(gradient * x))
-        print(
-            f"{name} | {ours:.3f} ± {spread:.3f} | {value:.3f} | {ours / value:.1f} | {first:.2f} | "
-            f"{theirs:.2f}, {best} | {theirs / ours:.1f} | {difference:.0e}",
-            flush=True,
-        )
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--torch")
+    arguments = parser.parse_args()
+    print("problem | gradient | value | solve | over solve | first, s | error | diffrax | ratio | error | stock | ratio | error")
+    for name in arguments.case or CASES:
+        case = CASES[name]()
+        runs = {word: measure_ours(case, word) for word in case.words}
+        word = min(runs, key=lambda word: runs[word][0][0][0])
+        ((ours, spread), (value, _), (solve, _)), first, gradient = runs[word]
+        x = objective(case, word).x0
+        exact = objective(case, "Vern9" if word == "Tsit5" else word, 1e-3)(x)[1]
+        error = lambda g: np.max(np.abs((g - exact) * np.abs(x))) / np.max(np.abs(exact * x))  # noqa: B023, E731
+        theirs, best, other = measure_diffrax(case, x)
+        row = f"{name} | {ours:.3f} ± {spread:.3f}, {word} | {value:.3f} | {solve:.3f} | {ours / solve:.1f} | {first:.2f} | "
+        row += f"{error(gradient):.0e} | {theirs:.2f}, {best} | {theirs / ours:.1f} | {error(other):.0e} | "
+        if case.julia:
+            stock, way, other = measure_stock(case, word, x)
+            row += f"{stock:.2f}, {way} | {stock / ours:.1f} | {error(other):.0e}"
+        print(row, flush=True)
+    if arguments.torch:
+        print("torchdiffeq, spiral:", measure_torch(arguments.torch))
 
 
 if __name__ == "__main__":
