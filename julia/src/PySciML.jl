@@ -13,7 +13,7 @@ using Core: OpaqueClosure
 using DiffEqBase: BrownFullBasicInit, NoInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using LineSearches: LineSearches
-using LinearAlgebra: LinearAlgebra, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
+using LinearAlgebra: LinearAlgebra, BLAS, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
 using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers
@@ -31,6 +31,7 @@ using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_colo
 RuntimeGeneratedFunctions.init(@__MODULE__)
 
 include("interrupt.jl")
+include("threads.jl")
 include("numpy_ops.jl")
 include("factors.jl")
 include("program.jl")

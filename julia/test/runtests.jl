@@ -388,6 +388,19 @@ end
     @test gradient ≈ ForwardDiff.gradient(x -> replay_rosenbrock(o, tableau, solution.t, x)[1], x) rtol = 1.0e-9
 end
 
+@testset "tanh" begin
+    for size in (1.0e-300, 1.0e-10, 1.0e-3, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 25.0), x in range(-size, size, 1001)
+        exact = tanh(big(x))
+        @test abs(PySciML.np_tanh(x) - exact) <= 3 * eps(Float64(abs(exact)))
+    end
+    for x in (0.0, -0.0, Inf, -Inf, 1.0e300, 5.0e-324, -5.0e-324)
+        @test PySciML.np_tanh(x) === tanh(x)
+    end
+    @test isnan(PySciML.np_tanh(NaN))
+    slope = partials(PySciML.np_tanh(Dual{GradientTag}(0.3, 2.0)))[1]
+    @test slope ≈ 2 * (1 - tanh(0.3)^2)
+end
+
 @testset "a path keeps as many states as fit" begin
     path = PySciML.Path(0.0, [0.0])
     path = PySciML.Path(path.t, path.states, 1, 5)

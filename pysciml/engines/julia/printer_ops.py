@@ -34,7 +34,7 @@ ELEMENTWISE: dict[str, str] = {
     "arctan": "atan({0})",
     "sinh": "sinh({0})",
     "cosh": "cosh({0})",
-    "tanh": "tanh({0})",
+    "tanh": "np_tanh({0})",
     "arcsinh": "asinh({0})",
     "arccosh": "np_arccosh({0})",
     "arctanh": "np_arctanh({0})",
