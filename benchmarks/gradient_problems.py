@@ -1,8 +1,8 @@
-"""Losses whose gradients ``gradients.py`` times, each written for pysciml, for JAX and, where stock Julia enters, in Julia.
+"""Losses whose gradients ``gradients.py`` times, written for pysciml, for JAX and, where stock Julia enters, in Julia.
 
-A spiral's neural ODE (Chen et al. 2018, arXiv:1806.07366), Robertson's reactions and POLLU (``problems.py``), a universal
-equation of hares and lynxes (Rackauckas et al. 2020, arXiv:2001.04385), a Hamiltonian network (Greydanus et al. 2019,
-arXiv:1906.01563), the Brusselator with a field for each of its two rates.
+A spiral's neural ODE (Chen et al. 2018, arXiv:1806.07366), Robertson's reactions and POLLU (``problems.py``), a
+universal equation of hares and lynxes (Rackauckas et al. 2020, arXiv:2001.04385), a Hamiltonian network (Greydanus et
+al. 2019, arXiv:1906.01563), the Brusselator with a field for each of its two rates.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ import pysciml as ps
 
 @dataclass(frozen=True)
 class Case:
-    """One loss: ``f(t, u, p)`` is the model for JAX, p being what is trained, as a vector; ``julia`` f!(du, u, p, t)'s body.
+    """One loss: ``f(t, u, p)`` is the model for JAX, p being what is trained, as a vector.
 
-    ``words`` are the methods that we enter with, ``is_stiff`` says which of diffrax's enter.
+    ``julia`` is the body of f!(du, u, p, t), ``words`` are the methods that we enter with, ``is_stiff`` says which of diffrax's enter.
     """
 
     problem: ps.ODEProblem
@@ -33,13 +33,6 @@ class Case:
     atol: float = 1e-8
     is_stiff: bool = False
     julia: str = ""
-
-    @property
-    def weights(self) -> np.ndarray:
-        """The loss is the sum of these ``(time, state)`` times squared distances."""
-        columns = [np.atleast_2d(v.values.reshape(len(v), -1).T) for v in self.data.data_vars.values()]
-        values = np.concatenate(columns).T
-        return np.full(values.shape, 1.0 / values.size)
 
     @property
     def values(self) -> np.ndarray:
@@ -131,12 +124,8 @@ def robertson():
         return xp.stack([back - slow, slow - fast - back, fast])
 
     rates = np.array([0.04, 3e7, 1e4])
-    problem = ps.ODEProblem(
-        lambda t, u, p: f(t, u, p.k, np), np.array([1.0, 0.0, 0.0]), (0.0, 1e5), {"k": rates}
-    )
-    julia = (
-        "a, b, c = p[1] * u[1], p[2] * u[2]^2, p[3] * u[2] * u[3]\ndu[1] = c - a\ndu[2] = a - c - b\ndu[3] = b"
-    )
+    problem = ps.ODEProblem(lambda t, u, p: f(t, u, p.k, np), np.array([1.0, 0.0, 0.0]), (0.0, 1e5), {"k": rates})
+    julia = "a, b, c = p[1] * u[1], p[2] * u[2]^2, p[3] * u[2] * u[3]\ndu[1] = c - a\ndu[2] = a - c - b\ndu[3] = b"
     data = 1.1 * solution(problem, np.logspace(-5, 5, 20), "Rodas5P", 1e-9)
     return Case(problem, data, f, ("Rodas5P",), None, 1e-6, 1e-10, True, julia)
 

@@ -1,12 +1,12 @@
-"""How long does a gradient take, warm and from Python, beside one solve and beside diffrax, stock Julia and torchdiffeq?
+"""How long does a gradient take, warm and from Python, beside a solve, diffrax, stock Julia and torchdiffeq?
 
-``python benchmarks/gradients.py [--case NAME]... [--torch PATH]`` needs a Julia that is ready; ``--torch`` is a Python that has
-torchdiffeq. Each problem has the same tolerances on all sides, and all cores. Of diffrax the best of its solvers and adjoints,
-jitted; of stock Julia (OrdinaryDiffEq, SciMLSensitivity, the model by hand) the best adjoint with a compiled ReverseDiff tape, and
-dual numbers where parameters are few. Printed: milliseconds (medians, and the quartiles' distance) of the gradient, of the
-value alone and of one solve, seconds of process time that the first gradient of the model takes (objective made, functions
-compiled), times of the others, and the largest error of each gradient, its elements times their parameters, relative to the
-largest, against ours at a thousandth of the tolerances.
+``python benchmarks/gradients.py [--case NAME]... [--torch PATH]`` needs a Julia that is ready; ``--torch`` is a Python
+that has torchdiffeq. Each problem has the same tolerances on all sides, and all cores. Of diffrax the best of its
+solvers and adjoints, jitted; of stock Julia (OrdinaryDiffEq, SciMLSensitivity, the model by hand) the best adjoint with
+a compiled ReverseDiff tape, and dual numbers where parameters are few. Printed: milliseconds (medians, and the
+quartiles' distance) of the gradient, of the value alone and of one solve, seconds of process time that the first
+gradient of the model takes (objective made, functions compiled), times of the others, and the largest error of each
+gradient, its elements times their parameters, relative to the largest, against ours at a thousandth of the tolerances.
 """
 
 import argparse
@@ -56,7 +56,13 @@ def measure_ours(case, word):
     o = objective(case, word)
     gradient = o(o.x0)[1]
     first, x = time.process_time() - began, np.array(o.x0)
-    words = {"saveat": case.data.time.values, "rtol": case.rtol, "atol": case.atol, "engine": "julia", "output": "arrays"}
+    words = {
+        "saveat": case.data.time.values,
+        "rtol": case.rtol,
+        "atol": case.atol,
+        "engine": "julia",
+        "output": "arrays",
+    }
     took = [measure(run) for run in (lambda: o(x), lambda: o.value(x), lambda: ps.solve(case.problem, word, **words))]
     return took, first, gradient
 
@@ -66,7 +72,10 @@ def measure_diffrax(case, x0):
     values, times = jnp.asarray(case.values), jnp.asarray(case.data.time.values)
     (t0, t1), u0 = case.problem.t_span, jnp.asarray(case.problem.u0_values)
     best = (np.inf, "none finished", np.full(len(x0), np.nan))
-    modes = [(diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad), (diffrax.BacksolveAdjoint(), jax.value_and_grad)]
+    modes = [
+        (diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad),
+        (diffrax.BacksolveAdjoint(), jax.value_and_grad),
+    ]
     if len(x0) <= FEW:
         modes += [(diffrax.ForwardMode(), lambda loss: lambda p: (loss(p), jax.jacfwd(loss)(p)))]
     for solver in IMPLICIT if case.is_stiff else EXPLICIT:
@@ -99,11 +108,14 @@ const x0, u0, times = load("x0"), load("u0"), load("times")
 const data = reshape(load("values"), length(u0), :)
 const problem = ODEProblem(f!, u0, {span}, x0)
 tape = ReverseDiffVJP(true)
-names = Any[("interpolating", InterpolatingAdjoint(autojacvec = tape)), ("quadrature", QuadratureAdjoint(autojacvec = tape)),
-    ("gauss", GaussAdjoint(autojacvec = tape))]
+names = Any[
+    ("interpolating", InterpolatingAdjoint(autojacvec = tape)), ("quadrature", QuadratureAdjoint(autojacvec = tape)),
+    ("gauss", GaussAdjoint(autojacvec = tape)),
+]
 length(x0) <= {few} && push!(names, ("forward", ForwardDiffSensitivity()))
 for (name, sensealg) in names
-    loss(p) = sum(abs2, Array(solve(problem, {word}(); p, saveat = times, abstol = {atol}, reltol = {rtol}, sensealg)) .- data) / length(data)
+    run(p) = solve(problem, {word}(); p, saveat = times, abstol = {atol}, reltol = {rtol}, sensealg)
+    loss(p) = sum(abs2, Array(run(p)) .- data) / length(data)
     try
         gradient = Zygote.gradient(loss, x0)[1]
         took = Float64[]
@@ -185,7 +197,8 @@ def main():
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--torch")
     arguments = parser.parse_args()
-    print("problem | gradient | value | solve | over solve | first, s | error | diffrax | ratio | error | stock | ratio | error")
+    print("problem | gradient | value | solve | over solve | first, s | error", end=" | ")
+    print("diffrax | ratio | error | stock | ratio | error")
     for name in arguments.case or CASES:
         case = CASES[name]()
         runs = {word: measure_ours(case, word) for word in case.words}
@@ -195,8 +208,10 @@ def main():
         exact = objective(case, "Vern9" if word == "Tsit5" else word, 1e-3)(x)[1]
         error = lambda g: np.max(np.abs((g - exact) * np.abs(x))) / np.max(np.abs(exact * x))  # noqa: B023, E731
         theirs, best, other = measure_diffrax(case, x)
-        row = f"{name} | {ours:.3f} ± {spread:.3f}, {word} | {value:.3f} | {solve:.3f} | {ours / solve:.1f} | {first:.2f} | "
-        row += f"{error(gradient):.0e} | {theirs:.2f}, {best} | {theirs / ours:.1f} | {error(other):.0e} | "
+        row = f"{name} | {ours:.3f} ± {spread:.3f}, {word} | {value:.3f} | {solve:.3f} | {ours / solve:.1f} | "
+        row += (
+            f"{first:.2f} | {error(gradient):.0e} | {theirs:.2f}, {best} | {theirs / ours:.1f} | {error(other):.0e} | "
+        )
         if case.julia:
             stock, way, other = measure_stock(case, word, x)
             row += f"{stock:.2f}, {way} | {stock / ours:.1f} | {error(other):.0e}"

@@ -173,34 +173,38 @@ end
 # ---- large products of matrices
 
 """
-    np_matmul!(y, before_y, a, before_a, b, before_b, m, k, n)
+    np_matmul!(y, before_y, a, before_a, b, before_b, m, k, n, a_turned, b_turned)
 
-The product of an (m, k) and a (k, n) matrix, all in C order behind the given offsets: in column-major terms y' = b' a'.
+The product of an (m, k) and a (k, n) matrix, all in C order behind the given offsets, or the transposed one of a or b is.
 """
-function np_matmul!(y::Vector{Float64}, before_y, a::Vector{Float64}, before_a, b::Vector{Float64}, before_b, m, k, n)
-    left = reshape(view(b, (before_b + 1):(before_b + k * n)), n, k)
+function np_matmul!(
+        y::Vector{Float64}, before_y, a::Vector{Float64}, before_a, b::Vector{Float64}, before_b, m, k, n, a_turned, b_turned
+    )
     if m == 1
-        mul!(view(y, (before_y + 1):(before_y + n)), left, view(a, (before_a + 1):(before_a + k)))
+        mul!(part(y, before_y, n), part(b, before_b, n, k), part(a, before_a, k))
     elseif n == 1
-        right = reshape(view(a, (before_a + 1):(before_a + m * k)), k, m)
-        mul!(view(y, (before_y + 1):(before_y + m)), right', view(b, (before_b + 1):(before_b + k)))
-    else
-        right = reshape(view(a, (before_a + 1):(before_a + m * k)), k, m)
-        mul!(reshape(view(y, (before_y + 1):(before_y + m * n)), n, m), left, right)
+        mul!(part(y, before_y, m), part(a, before_a, k, m)', part(b, before_b, k))
+    else # in column-major terms y' = b' a'
+        left = b_turned ? transpose(part(b, before_b, k, n)) : part(b, before_b, n, k)
+        right = a_turned ? transpose(part(a, before_a, m, k)) : part(a, before_a, k, m)
+        mul!(part(y, before_y, n, m), left, right)
     end
     return nothing
 end
 
-function np_matmul!(y, before_y, a, before_a, b, before_b, m, k, n)
+part(x, before, n) = view(x, (before + 1):(before + n))
+part(x, before, rows, columns) = reshape(part(x, before, rows * columns), rows, columns)
+
+function np_matmul!(y, before_y, a, before_a, b, before_b, m, k, n, a_turned, b_turned)
     @inbounds for i in 1:m
         row = before_y + (i - 1) * n
         for j in 1:n
             y[row + j] = zero(eltype(y))
         end
         for l in 1:k
-            x = a[before_a + (i - 1) * k + l]
+            x = a[before_a + (a_turned ? (l - 1) * m + i : (i - 1) * k + l)]
             for j in 1:n
-                y[row + j] = muladd(x, b[before_b + (l - 1) * n + j], y[row + j])
+                y[row + j] = muladd(x, b[before_b + (b_turned ? (j - 1) * k + l : (l - 1) * n + j)], y[row + j])
             end
         end
     end

@@ -216,10 +216,14 @@ end
     @test dp ≈ [2.0, -6.0, -12.0, 6.0]
     m, k, n = 7, 5, 9
     a, b, y, z = rand(m * k + 1), rand(k * n + 2), zeros(m * n + 3), zeros(m * n + 3)
-    for (m, k, n) in ((7, 5, 9), (1, 5, 9), (7, 5, 1))
-        PySciML.np_matmul!(y, 3, a, 1, b, 2, m, k, n)
-        invoke(PySciML.np_matmul!, NTuple{9, Any}, z, 3, a, 1, b, 2, m, k, n)
-        @test y ≈ z
+    for (m, k, n) in ((7, 5, 9), (1, 5, 9), (7, 5, 1)), a_turned in (false, true), b_turned in (false, true)
+        (m == 1 && a_turned) || (n == 1 && b_turned) && continue
+        PySciML.np_matmul!(y, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
+        invoke(PySciML.np_matmul!, NTuple{11, Any}, z, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
+        A = a_turned ? reshape(a[2:(m * k + 1)], m, k) : transpose(reshape(a[2:(m * k + 1)], k, m))
+        B = b_turned ? reshape(b[3:(k * n + 2)], k, n) : transpose(reshape(b[3:(k * n + 2)], n, k))
+        @test y[4:(m * n + 3)] ≈ vec(transpose(A * B))
+        @test z[4:(m * n + 3)] ≈ vec(transpose(A * B))
     end
 end
 

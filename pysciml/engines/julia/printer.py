@@ -17,7 +17,8 @@ from .printer_loops import LoopWriter
 from .printer_ops import ELEMENTWISE, REDUCTIONS, index, literal, loop_names, shift
 from .printer_plan import align, c_strides, collapse
 
-LARGE = 20_000  # multiplications from which a product of matrices is BLAS's
+LARGE = 20_000  # multiplications from which a product with a vector is BLAS's
+LARGE_OF_MATRICES = 2_000  # and one of two matrices, by one thread
 FEW = 8  # indices that are written out one by one
 FIELDS = {"c": "constants", "cb": "constant_flags", "ix": "indices"}
 
@@ -141,19 +142,28 @@ def _print_matmul(writer, i):
     node = writer.nodes[i]
     (a, b), (m, k, n) = _matrices(writer, node)
     batch = node.shape[: max(len(writer.nodes[a].shape), len(writer.nodes[b].shape), 2) - 2]
-    left, right = (writer.dense_address(j) if m * k * n >= LARGE else writer.address(j) for j in node.args)
+    is_large = m * k * n >= (LARGE_OF_MATRICES if min(m, k, n) > 1 else LARGE)
+    left, right = (_blas_address(writer, j) if is_large else writer.address(j) for j in node.args)
     left = _matrix(left, writer.nodes[a].shape, batch, (m > 1, True))
     right = _matrix(right, writer.nodes[b].shape, batch, (True, n > 1))
     name, offset = writer.new(i)
     target = (name, offset, c_strides(node.shape)[: len(batch)], (n * (m > 1), int(n > 1)))
     names = loop_names(len(batch) + 3)
     writer.open(batch, names[: len(batch)])
-    if m * k * n >= LARGE:
+    if is_large:
         places = (f"{x[0]}, {shift(x[1], x[2], names[: len(batch)])}" for x in (target, left, right))
-        writer.line(f"np_matmul!({', '.join(places)}, {m}, {k}, {n})")
+        turned = ("true" if x[3][0] == 1 < x[3][1] else "false" for x in (left, right))
+        writer.line(f"np_matmul!({', '.join(places)}, {m}, {k}, {n}, {', '.join(turned)})")
     else:
         _print_small_matmul(writer, (target, left, right), (m, k, n), names)
     writer.close(batch)
+
+
+def _blas_address(writer, i):
+    """Where a matrix lies in C order, or its transpose does; copied there if neither."""
+    address, shape = writer.address(i), writer.nodes[i].shape
+    is_turned = len(shape) == 2 and min(shape) > 1 and address[2] == (1, shape[0])
+    return address if is_turned else writer.dense_address(i)
 
 
 def _matrices(writer, node):

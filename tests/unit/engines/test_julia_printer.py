@@ -117,7 +117,17 @@ def test_a_large_product_is_a_call():
     builder, _, u, p = make_rhs(300, 90_000)
     weights = builder.add("reshape", (p,), ((300, 300),))
     text = print_program(builder.build([("du", builder.add("matmul", (u, weights)))]))
-    assert "np_matmul!(du, 0, u, 0, p, 0, 1, 300, 300)" in text
+    assert "np_matmul!(du, 0, u, 0, p, 0, 1, 300, 300, false, false)" in text
+
+
+def test_a_product_of_transposed_matrices_copies_none():
+    builder, _, u, p = make_rhs(600, 300)
+    left = builder.add("transpose", (builder.add("reshape", (u,), ((20, 30),)),), ((1, 0),))
+    right = builder.add("transpose", (builder.add("reshape", (p,), ((15, 20),)),), ((1, 0),))
+    product = builder.add("reshape", (builder.add("matmul", (left, right)),), ((450,),))
+    rest = builder.add("slice", (u,), ((0,), (150,), (1,)))
+    text = print_program(builder.build([("du", builder.add("concatenate", (product, rest), (0,)))]))
+    assert re.search(r"np_matmul!\(.*, u, 0, p, 0, 30, 20, 15, true, true\)", text), text
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 0.1, -2.5, 1e-300, 1e22, np.pi, np.nextafter(1, 2)])
