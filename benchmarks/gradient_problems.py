@@ -21,7 +21,8 @@ import pysciml as ps
 class Case:
     """One loss: ``f(t, u, p)`` is the model for JAX, p being what is trained, as a vector.
 
-    ``julia`` is the body of f!(du, u, p, t), ``words`` are the methods that we enter with, ``is_stiff`` says which of diffrax's enter.
+    ``julia`` is the body of f!(du, u, p, t), ``words`` are the methods that we enter with, and ``is_stiff`` says which
+    of diffrax's enter.
     """
 
     problem: ps.ODEProblem
