@@ -217,7 +217,7 @@ end
     m, k, n = 7, 5, 9
     a, b, y, z = rand(m * k + 1), rand(k * n + 2), zeros(m * n + 3), zeros(m * n + 3)
     for (m, k, n) in ((7, 5, 9), (1, 5, 9), (7, 5, 1)), a_turned in (false, true), b_turned in (false, true)
-        (m == 1 && a_turned) || (n == 1 && b_turned) && continue
+        ((m == 1 && a_turned) || (n == 1 && b_turned)) && continue
         PySciML.np_matmul!(y, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
         invoke(PySciML.np_matmul!, NTuple{11, Any}, z, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
         A = a_turned ? reshape(a[2:(m * k + 1)], m, k) : transpose(reshape(a[2:(m * k + 1)], k, m))
