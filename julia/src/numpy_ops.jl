@@ -180,13 +180,14 @@ The product of an (m, k) and a (k, n) matrix, all in C order behind the given of
 function np_matmul!(
         y::Vector{Float64}, before_y, a::Vector{Float64}, before_a, b::Vector{Float64}, before_b, m, k, n, a_turned, b_turned
     )
+    # in column-major terms y' = b' a'
+    left = b_turned ? transpose(part(b, before_b, k, n)) : part(b, before_b, n, k)
+    right = a_turned ? transpose(part(a, before_a, m, k)) : part(a, before_a, k, m)
     if m == 1
-        mul!(part(y, before_y, n), part(b, before_b, n, k), part(a, before_a, k))
+        mul!(part(y, before_y, n), left, part(a, before_a, k))
     elseif n == 1
-        mul!(part(y, before_y, m), part(a, before_a, k, m)', part(b, before_b, k))
-    else # in column-major terms y' = b' a'
-        left = b_turned ? transpose(part(b, before_b, k, n)) : part(b, before_b, n, k)
-        right = a_turned ? transpose(part(a, before_a, m, k)) : part(a, before_a, k, m)
+        mul!(part(y, before_y, m), transpose(right), part(b, before_b, k))
+    else
         mul!(part(y, before_y, n, m), left, right)
     end
     return nothing
