@@ -6,13 +6,11 @@ mutable struct Retraced{T}
     const f::RightHandSide
     const tableau::T
     const p::Vector64
-    const memory::StepMemory
     first::Int # the place of the kept state behind which `between` is; -1: nowhere
     const between::Vector{Vector64}
 end
 
-Retraced(path, f, tableau, p) =
-    Retraced(path, f, tableau, p, StepMemory(f, tableau, length(path.states[1]), 0, Block[]), -1, Vector64[])
+Retraced(path, f, tableau, p) = Retraced(path, f, tableau, p, -1, Vector64[])
 
 "The state at the start of step s; nothing if interrupted."
 function Base.getindex(u::Retraced, s)
@@ -25,14 +23,15 @@ end
 "Take the steps behind the state kept at a place again; whether that was not interrupted."
 function retrace!(u::Retraced, place)
     (; t, stride, states) = u.path
+    memory = StepMemory(u.f, u.tableau, length(states[1]), 0, Block[])
     empty!(u.between)
     state, start = states[place + 1], place * stride + 1
     u.first = -1
     for s in start:min(start + stride - 2, length(t) - 1)
         is_interrupted() && return false
         step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT)
-        find_stages!(u.memory, u.f, u.tableau, step, u.p, false)
-        state = end_step!(copy(state), u.memory, u.tableau, step.h)
+        find_stages!(memory, u.f, u.tableau, step, u.p, false)
+        state = end_step!(copy(state), memory, u.tableau, step.h)
         push!(u.between, state)
     end
     u.first = place

@@ -43,7 +43,8 @@ function StepMemory(f, tableau, n, m, blocks)
     jacobian = has_sparse_jacobian(f) ? similar(f.derivatives.prototype) : zeros(n_rows, n_rows)
     stages() = [zeros(n) for _ in tableau.b]
     own, column = stages(), zeros(count_factors(blocks))
-    states, parameters = (zeros(n) for _ in 1:4), (zeros(m) for _ in 1:2)
+    is_factored = tableau isa Tableau && !isempty(column)
+    states, parameters = (zeros(n) for _ in 1:4), (zeros(is_factored ? 0 : m), zeros(m))
     return StepMemory(
         copy(own), own, stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, jacobian,
         FullFactors(zeros(n_rows, n_rows)), Ref{Any}()
@@ -107,19 +108,21 @@ pull_shared!(u_slope, memory, f, u, p, t) =
     all(iszero, memory.shared) ? u_slope : (u_slope .+= pull_step!(memory, f, memory.shared, u, p, t))
 
 """
-    reverse_solution(o, tableau, t, u, k, p)
+    reverse_path(o, tableau, path, p)
 
-The sum of all misfits and its slopes by the initial value and the parameters, from a solution's steps; nothing if interrupted.
+The sum of all misfits and its slopes by the initial value and the parameters, from a solve's steps; nothing if interrupted.
 """
-function reverse_solution(o, tableau, t, u, k, p)
-    n, row, total, keeps = length(u[1]), o.rows, 0.0, !isempty(k)
+function reverse_path(o, tableau, path, p)
+    (; t, stages, keeps_stages) = path
+    u = Retraced(path, o.f, tableau, p)
+    n, row, total = length(u[1]), o.rows, 0.0
     memory = StepMemory(o.f, tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
     for s in (length(t) - 1):-1:1
         is_interrupted() && return nothing
         u_next, u_start = u[s + 1], u[s]
         (u_next === nothing || u_start === nothing) && return nothing
-        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, keeps ? k[s + 1] : NOT_KEPT)
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, keeps_stages ? stages[s] : NOT_KEPT)
         foreach(v -> fill!(v, 0.0), memory.cotangents)
         fill!(before, 0.0)
         if row >= 1 && o.times[row] == step.t_next
@@ -156,19 +159,11 @@ function add_datum_between!(u_slope, memory, o, tableau, step, p, row)
 end
 
 const NOT_KEPT = Vector64[]
-const MOST_KEPT = 64 # states up to which stages are kept, and not computed again
 
-"""
-Value and slopes by the initial value and the parameters, or nothing if the solve fails. Of few states the solution keeps all, its
-stages too.
-"""
+"Value and slopes by the initial value and the parameters, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)
     problem, tableau = make_problem(o.f, u0, p, (o.t0, last_time(o))), tableau_of(o.word)
-    most = o.options.max_steps * (1 + length(tableau.b)) * sizeof(u0)
-    keeps = tableau isa Tableau && length(u0) <= MOST_KEPT && most <= MOST_BYTES[]
-    path = keeps ? nothing : Path(o.t0, u0)
-    solution = try_solve(() -> solve_problem(problem, o.word, o.options; dense = keeps, everystep = keeps, record = path))
-    solution === nothing && return nothing
-    keeps && return try_numerics(() -> reverse_solution(o, tableau, solution.t, solution.u, solution.k, p))
-    return try_numerics(() -> reverse_solution(o, tableau, path.t, Retraced(path, o.f, tableau, p), Vector{Vector64}[], p))
+    path = Path(o.t0, u0, tableau isa Tableau)
+    solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path))
+    return solution === nothing ? nothing : try_numerics(() -> reverse_path(o, tableau, path, p))
 end
