@@ -19,7 +19,7 @@ from pysciml.errors import ProblemError, UnsupportedByEngine
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
-from measure_algorithms import TIMES, errors_of, measure_errors, measure_order  # noqa: E402
+from measure_algorithms import TIMES, errors_of, measure_errors, measure_order  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 MEASURED = json.loads((GOLDEN / "algorithms.json").read_text())["words"]
 # one word of each package that loads at first use, most of them cheap to compile

@@ -50,7 +50,7 @@ for k, name in enumerate(todo, 1):
         time.sleep(60)
     open(folder + "/depot/" + name, "w").close()
 if os.path.exists(folder + "/broken"):
-    sys.exit("ERROR: LoadError: no such thing")
+    sys.exit("ERROR: LoadError: no such thing" + 50 * "\\n  at some place")
 print("compiled", len(todo))
 """
 

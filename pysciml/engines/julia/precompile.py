@@ -108,7 +108,8 @@ def _run(route, words, done, say):
         raise
     found = re.fullmatch(done, lines[-1] if lines else "")
     if compiler.wait() != 0 or found is None:
-        text = "\n".join(lines[-20:])
+        first = next((k for k, line in enumerate(lines) if line.startswith("ERROR")), max(0, len(lines) - 20))
+        text = "\n".join(lines[first : first + 20])
         raise EngineUnavailable(f"Julia's packages could not be compiled ({route.reason}):\n{text}")
     return found
 
