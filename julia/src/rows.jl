@@ -56,10 +56,13 @@ function save_row!(rows, u)
     return nothing
 end
 
-"Keep the vectors of stages that SciML has added for this step, and is about to drop."
+"""
+Keep the vectors of stages that SciML has added for this step, and is about to drop. Not where it interpolates by the slopes at the
+step's ends (one or two are kept): asked for stages, it takes a second slope that is there for this step's.
+"""
 function keep_stages!(rows, integrator)
     (; k, kshortsize) = integrator
-    length(k) > kshortsize && rows.n_kept != kshortsize || return nothing
+    length(k) > kshortsize > 2 && rows.n_kept != kshortsize || return nothing
     rows.stages, rows.n_kept = k[(kshortsize + 1):end], kshortsize
     return nothing
 end

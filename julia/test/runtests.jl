@@ -13,9 +13,12 @@ const METHODS = (
     "Rodas5P", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "KenCarp3", "KenCarp4", "KenCarp5", "ABDF2", "QNDF", "QBDF", "FBDF",
 )
 
+# of families whose methods interpolate by the slopes at a step's ends, by stages of their own, by earlier steps
+const OTHERS = ("RDPK3Sp35", "CKLLSRK43_2", "SSPRK43", "ROCK4", "VCABM", "RadauIIA5")
+
 # before anything has run: what the images hold (see `hidden` in PySciMLAdjointsExt.jl)
 PySciML.load_adjoints()
-foreach(PySciML.load_algorithm, (METHODS..., PySciML.EXPLICIT...))
+foreach(PySciML.load_algorithm, (METHODS..., OTHERS..., PySciML.EXPLICIT...))
 using ReverseDiff: ReverseDiff
 const TAPE_TYPES = filter(T -> T isa DataType, collect(Base.unwrap_unionall(ReverseDiff.TrackedArray).name.cache))
 
@@ -262,7 +265,7 @@ end
     @test word == "auto" ? ran in ("Tsit5", "Vern7") : ran == word
 end
 
-@testset "rows of a solve by $word are those that SciML saves" for word in (METHODS..., PySciML.EXPLICIT...)
+@testset "rows of a solve by $word are those that SciML saves" for word in (METHODS..., OTHERS..., PySciML.EXPLICIT...)
     adaptive = !(word in ("Euler", "RK4"))
     f, p, saveat = PySciML.RightHandSide(load(LOTKA_VOLTERRA)), [1.5, 1.0, 1.0, 3.0], [0.0; 0.01:0.03:1.99; 2.0]
     options = PySciML.make_options(1.0e-6, 1.0e-8, adaptive ? 0.0 : 0.01, 0.0, 100_000, [1.0], adaptive)
