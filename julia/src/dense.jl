@@ -1,8 +1,7 @@
 # Linear systems with full matrices: loops for few unknowns, where calling LAPACK takes longer than the arithmetic.
 
 """
-Unknowns up to which loops are quicker than LAPACK: a factorisation and eight solves, as in a step of Rodas5P, take 0.25 against
-0.70 microseconds for 3, 0.84 against 1.6 for 8, 3.4 against 5.0 for 20, 8.4 against 9.2 for 32.
+Unknowns up to which loops are quicker than LAPACK for a factorisation and eight solves, as in a step of Rodas5P.
 """
 const FEW_UNKNOWNS = 24
 

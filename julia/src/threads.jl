@@ -1,5 +1,5 @@
-# How many threads BLAS uses. For small products they wait for each other longer than they work, and where other processes
-# want the cores too by a hundred times: a network of 90 000 weights took 0.4 s a gradient with two threads, 0.005 s with one.
+# How many threads BLAS uses. For small products they wait for each other longer than they work, by far where other processes
+# want the cores too.
 
 "States from which all are used."
 const MANY_STATES = 500
