@@ -1,15 +1,50 @@
 """Small real data sets that come with the package."""
 
 import importlib.resources
+from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 
 from ..errors import ProblemError
 from ..words import nearest
 
-_UNITS = {"hare_lynx": {"time": "year", "hare": "thousand", "lynx": "thousand"}}
-_LONG_NAMES = {"hare_lynx": {"hare": "hare pelts", "lynx": "lynx pelts"}}
+
+@dataclass(frozen=True)
+class _Example:
+    """What a table's columns are: the time, what tells experiments apart, and what is known of each."""
+
+    time: str
+    units: dict[str, str]
+    long_names: dict[str, str]
+    by: str | None = None
+    known: tuple[str, ...] = ()
+
+
+_EXAMPLES = {
+    "hare_lynx": _Example(
+        "year",
+        {"time": "year", "hare": "thousand", "lynx": "thousand"},
+        {"hare": "hare pelts", "lynx": "lynx pelts"},
+    ),
+    "influenza": _Example(
+        "date",
+        {"in_bed": "1", "convalescent": "1"},
+        {"in_bed": "boys in bed", "convalescent": "boys convalescent"},
+    ),
+    "theophylline": _Example(
+        "time",
+        {"time": "h", "concentration": "mg/L", "dose": "mg/kg", "weight": "kg"},
+        {"concentration": "theophylline in serum", "dose": "oral dose", "weight": "body weight"},
+        by="subject",
+        known=("dose", "weight"),
+    ),
+    "paramecium": _Example(
+        "day",
+        {"time": "day", "aurelia": "1", "caudatum": "1"},
+        {"aurelia": "Paramecium aurelia in 0.5 cm3", "caudatum": "Paramecium caudatum in 0.5 cm3"},
+        by="culture",
+    ),
+}
 
 
 def load_example(name: str) -> xr.Dataset:
@@ -17,14 +52,19 @@ def load_example(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"hare_lynx"}
+    name : {"hare_lynx", "influenza", "theophylline", "paramecium"}
         ``"hare_lynx"``: pelts of snowshoe hare and Canada lynx collected by the Hudson's Bay Company, 1900 to 1920.
+        ``"influenza"``: boys in bed and convalescent in an English boarding school of 763 boys, by day of 1978.
+        ``"theophylline"``: concentration in the serum of twelve subjects after an oral dose.
+        ``"paramecium"``: two species of *Paramecium* in cultures alone and together, by day.
 
     Returns
     -------
     xarray.Dataset
-        One variable a quantity over ``time``; for ``"hare_lynx"`` the variables ``hare`` and ``lynx (time: 21)`` in
-        thousands of pelts, and ``time`` in years. ``attrs["source"]`` says where it comes from.
+        One variable a quantity, NaN where nothing was measured: ``hare`` and ``lynx (time: 21)``; ``in_bed`` and
+        ``convalescent (time: 14)``, by date; ``concentration (subject: 12, time: 78)`` with ``dose`` and
+        ``weight (subject: 12)``; ``aurelia`` and ``caudatum (culture: 3, time: 25)``. Units are in their attrs, and
+        ``attrs["source"]`` says where the data come from.
 
     Raises
     ------
@@ -34,6 +74,9 @@ def load_example(name: str) -> xr.Dataset:
     References
     ----------
     Hewitt (1921), The Conservation of the Wild Life of Canada, Scribner.
+    Anonymous (1978), Influenza in a boarding school, British Medical Journal 1:587.
+    Boeckmann, Sheiner and Beal (1994), NONMEM Users Guide, Part V, University of California, San Francisco.
+    Gause (1934), The Struggle for Existence, Williams & Wilkins.
 
     Examples
     --------
@@ -41,16 +84,26 @@ def load_example(name: str) -> xr.Dataset:
     >>> float(ps.load_example("hare_lynx").hare.max())
     77.4
     """
-    if name not in _UNITS:
-        raise ProblemError(f"load_example: no example {name!r}; there are {', '.join(_UNITS)}{nearest(name, _UNITS)}")
-    text = (importlib.resources.files("pysciml") / "example_data" / f"{name}.csv").read_text(encoding="utf-8")
-    source, header, *rows = text.splitlines()
-    _, *columns = header.split(",")
-    table = np.array([row.split(",") for row in rows], dtype=np.float64)
-    units, long_names = _UNITS[name], _LONG_NAMES[name]
-    variables = {
-        column: ("time", values, {"units": units[column], "long_name": long_names[column]})
-        for column, values in zip(columns, table[:, 1:].T, strict=True)
-    }
-    coords = {"time": ("time", table[:, 0], {"units": units["time"], "long_name": "time"})}
-    return xr.Dataset(variables, coords, {"source": source.removeprefix("# ")})
+    if name not in _EXAMPLES:
+        known = ", ".join(_EXAMPLES)
+        raise ProblemError(f"load_example: no example {name!r}; there are {known}{nearest(name, _EXAMPLES)}")
+    import pandas as pd
+
+    example = _EXAMPLES[name]
+    path = importlib.resources.files("pysciml") / "example_data" / f"{name}.csv"
+    with path.open(encoding="utf-8") as file:
+        source = file.readline().removeprefix("# ").strip()
+        table = pd.read_csv(file).rename(columns={example.time: "time"})
+    if "time" not in example.units:
+        table["time"] = pd.to_datetime(table["time"]).astype("datetime64[ns]")
+    index = ["time"] if example.by is None else [example.by, "time"]
+    ds = table.drop(columns=list(example.known)).set_index(index).astype(float).to_xarray()
+    if example.known:
+        ds = ds.merge(table.groupby(example.by)[list(example.known)].first().to_xarray())
+    if "time" in example.units:
+        ds = ds.assign_coords(time=ds.time.astype(float))
+    for column, variable in ds.variables.items():
+        variable.attrs = {"long_name": example.long_names.get(str(column), str(column))}
+        if column in example.units:
+            variable.attrs["units"] = example.units[str(column)]
+    return ds.assign_attrs(source=source)

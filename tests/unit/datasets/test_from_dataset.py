@@ -91,7 +91,7 @@ BAD = [
     (lambda: make_data(data_vars={"a": 1.0, "c": (("time", "x"), [[1.0] * 2] * 3)}), "'a' has no dimension 'time'"),
     (
         lambda: make_data(data_vars={"a": (("time", "site"), [[1.0] * 2] * 3)}),
-        "write data.isel(site=0) or data.mean('site')",
+        "write over={'site': data['site']} if each is an experiment, else data.isel(site=0) or data.mean('site')",
     ),
     (lambda: make_data(data_vars={"c": ("time", [1.0] * 3)}), "'c' lacks the dimension 'x'"),
     (lambda: make_data(data_vars={"c": (("time", "x"), [[1.0] * 3] * 3)}), "length 3 along 'x', expected 2"),
