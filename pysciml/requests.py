@@ -57,9 +57,27 @@ class SolveRequest:
 
 def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capability]:
     """What the gradient of a solve needs."""
-    parts = {"events": bool(solve.events), "mass matrices": solve.mass_matrix is not None}
+    events = solve.events
+    parts = {
+        "events": bool(events),
+        "events with a condition": any(event.condition is not None for event in events),
+        "terminal events": any(_may_end(event, solve) for event in events),
+        "mass matrices": solve.mass_matrix is not None,
+    }
     differentiated = {Capability("gradient of", part) for part, is_there in parts.items() if is_there}
     return solve.needs | {Capability("sensitivity", sensitivity)} | differentiated
+
+
+def _may_end(event: FlatEvent, solve: SolveRequest) -> bool:
+    """Whether an event may end a solve before the last of its rows, or on it."""
+    end = solve.t_span[1] if solve.saveat is None else solve.saveat[-1]
+    return event.terminal and (event.times is None or bool(np.any(event.times <= end)))
+
+
+def tangent_needs(solve: SolveRequest, kind: str = "tangents through") -> frozenset[Capability]:
+    """What the derivatives of a solution itself need, as further states that are carried along."""
+    parts = {"events": bool(solve.events), "mass matrices": solve.mass_matrix is not None}
+    return frozenset(Capability(kind, part) for part, is_there in parts.items() if is_there)
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,16 +175,18 @@ evaluate_solution(solution, times) = reduce(hcat, (solution(t) for t in floats(t
     make_objective(program, parametrization, n_parameters, t0, times, values, weights, x0, words, options...)
 
 An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`, or those of the
-observables that `observe`, a Program, makes of the `n_states` states.
+observables that `observe`, a Program, makes of the `n_states` states. Effects and conditions of `events` have their pullbacks.
 """
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
-        rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1)
+        rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
+        events = NO_EVENTS
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
         RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
-        collect(Float64, weights), Int(n_parameters), make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive),
+        collect(Float64, weights), Int(n_parameters),
+        make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events),
         string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe)
     )

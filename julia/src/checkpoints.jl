@@ -5,14 +5,15 @@ mutable struct Retraced{T}
     const path::Path
     const f::RightHandSide
     const tableau::T
-    const p::Vector64
+    const events::Events
+    const p::Vector64 # its own where events change parameters
     first::Int # the place of the kept state behind which `between` is; -1: nowhere
     const between::Vector{Vector64}
 end
 
-Retraced(path, f, tableau, p) = Retraced(path, f, tableau, p, -1, Vector64[])
+Retraced(path, f, tableau, events, p) = Retraced(path, f, tableau, events, p, -1, Vector64[])
 
-"The state at the start of step s; nothing if interrupted."
+"The state at the start of step s, before what fires there; nothing if interrupted."
 function Base.getindex(u::Retraced, s)
     place, offset = divrem(s - 1, u.path.stride)
     offset == 0 && return u.path.states[place + 1]
@@ -27,8 +28,10 @@ function retrace!(u::Retraced, place)
     empty!(u.between)
     state, start = states[place + 1], place * stride + 1
     u.first = -1
+    set_parameters!(u.p, u.events, t, start - 1)
     for s in start:min(start + stride - 2, length(t) - 1)
         is_interrupted() && return false
+        state = start_state(u.events, state, u.p, t[s], s)
         step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT)
         find_stages!(memory, u.f, u.tableau, step, u.p, false)
         state = end_step!(copy(state), memory, u.tableau, step.h)

@@ -4,15 +4,17 @@
 is_reversed(word) = word in EXPLICIT || word in ROSENBROCK
 
 "Can the steps of an objective's method be done again? Those of a Rosenbrock method with the very Jacobian that it has used."
-function is_replayed(o::Objective)
+function has_known_steps(o::Objective)
     word = method_of(o.word)
     has_jacobian = n_states(o) <= LARGEST_JACOBIAN || has_sparse_jacobian(o.f)
     is_fresh = !occursin("jacobian_age", o.word)
     return word in EXPLICIT || (word in ROSENBROCK && has_jacobian && is_fresh && o.f.derivatives !== nothing)
 end
 
+is_replayed(o::Objective) = has_known_steps(o)
+
 "Can they be reversed?"
-is_reversed(o::Objective) = o.f.pullback !== nothing && is_replayed(o) &&
+is_reversed(o::Objective) = o.f.pullback !== nothing && has_known_steps(o) &&
     (method_of(o.word) in EXPLICIT || o.f.derivatives.second !== nothing)
 
 const TABLEAUS = Dict{String, Union{Tableau, RosenbrockTableau}}()
@@ -110,11 +112,14 @@ pull_shared!(u_slope, memory, f, u, p, t) =
 """
     reverse_path(o, tableau, path, p)
 
-The sum of all misfits and its slopes by the initial value and the parameters, from a solve's steps; nothing if interrupted.
+The sum of all misfits and its slopes by the initial value and the parameters, from a solve's steps; nothing if interrupted. `p` is
+written to if events change parameters.
 """
 function reverse_path(o, tableau, path, p)
     (; t, stages, keeps_stages) = path
-    u = Retraced(path, o.f, tableau, p)
+    events = o.options.events
+    u = Retraced(path, o.f, tableau, events, isempty(events.jumps) ? p : copy(p))
+    set_parameters!(p, events, t, length(t))
     n, row, total = length(u[1]), o.rows, 0.0
     memory = StepMemory(o.f, tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
@@ -122,13 +127,12 @@ function reverse_path(o, tableau, path, p)
         is_interrupted() && return nothing
         u_next, u_start = u[s + 1], u[s]
         (u_next === nothing || u_start === nothing) && return nothing
+        loss, row = cross!(after, memory, o, u_next, p, t[s + 1], s + 1, row)
+        total += loss
+        u_start = start_state(events, u_start, p, t[s], s)
         step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, keeps_stages ? stages[s] : NOT_KEPT)
         foreach(v -> fill!(v, 0.0), memory.cotangents)
         fill!(before, 0.0)
-        if row >= 1 && o.times[row] == step.t_next
-            total += add_datum!(after, memory, o, step.u_next, p, row)
-            row -= 1
-        end
         is_between = row >= 1 && o.times[row] > step.t
         find_stages!(memory, o.f, tableau, step, p, is_between)
         while row >= 1 && o.times[row] > step.t
@@ -138,9 +142,9 @@ function reverse_path(o, tableau, path, p)
         reverse_step!(before, after, memory, o.f, tableau, step, p, is_between)
         copyto!(after, before)
     end
+    loss, _ = cross!(after, memory, o, u[1], p, t[1], 1, row)
     pull_shared!(after, memory, o.f, u[1], p, t[1])
-    row == 1 && (total += add_datum!(after, memory, o, u[1], p, 1))
-    return total, after, add_factors!(memory.total, memory.factors)
+    return total + loss, after, add_factors!(memory.total, memory.factors)
 end
 
 "A datum at the end of a step: its misfit, and the slope of that added to the state's."
@@ -162,8 +166,21 @@ const NOT_KEPT = Vector64[]
 
 "Value and slopes by the initial value and the parameters, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)
-    problem, tableau = make_problem(o.f, u0, p, (o.t0, last_time(o))), tableau_of(o.word)
-    path = Path(o.t0, u0, tableau isa Tableau)
+    tableau = tableau_of(o.word)
+    path = record_path(o, u0, p, tableau isa Tableau)
+    return path === nothing ? nothing : try_numerics(() -> reverse_path(o, tableau, path, p))
+end
+
+"The steps of a solve, with what fires on the way; nothing if it fails."
+function record_path(o::Objective, u0, p, keeps_stages)
+    path, events = Path(o.t0, u0, keeps_stages), o.options.events
+    isempty(events) || (u0 = copy(u0); p = copy(p); events.keeps_jumps = true) # what fires at the start writes to them
+    if last_time(o) == o.t0
+        forget!(events)
+        isempty(events) || start!(events, u0, p, (o.t0, o.t0))
+        return path
+    end
+    problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
     solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path))
-    return solution === nothing ? nothing : try_numerics(() -> reverse_path(o, tableau, path, p))
+    return solution === nothing ? nothing : path
 end

@@ -16,6 +16,18 @@ struct Event
     is_before::Bool # a row at its time holds the state before it
 end
 
+"""
+One firing of an event, its `count`-th: at the start of a solve's `step`-th step, with the state and the parameters that events
+change, as they were before it.
+"""
+struct Jump
+    step::Int
+    event::Int
+    count::Int
+    u::Vector64
+    p::Vector64
+end
+
 "The events of a problem in their order, where a solve stands with them, and what they have done."
 mutable struct Events
     list::Vector{Event}
@@ -36,6 +48,9 @@ mutable struct Events
     parameters::Vector64
     moments::Vector64 # each time at which something fired, with the state that a row there holds
     samples::Vector{Vector64}
+    keeps_jumps::Bool
+    jumps::Vector{Jump}
+    steps::Int
 end
 
 function Events(list = Event[])
@@ -43,7 +58,7 @@ function Events(list = Event[])
     changed = sort!(unique(reduce(vcat, (event.p_index for event in list); init = Int[])))
     return Events(
         list, changed, ones(Int, n), zeros(n), zeros(Bool, n), 0.0, 0.0, zeros(Bool, n), false, Float64[], Float64[],
-        [0.0], Float64[], Float64[], Int[], Float64[], Float64[], Vector64[]
+        [0.0], Float64[], Float64[], Int[], Float64[], Float64[], Vector64[], false, Jump[], 0
     )
 end
 
@@ -60,10 +75,18 @@ const QUIET = 1.0e-12
 
 evaluate_condition(events, event, t, u, p) = (event.condition(events.value, t, u, p); events.value[1])
 
+"Forget the solve before: the next one begins with its own state and parameters."
+function forget!(events::Events)
+    empty!(events.u0)
+    empty!(events.p0)
+    return nothing
+end
+
 "Begin a solve, or begin it again: what fires at its start changes `u` and `p` at once."
 function start!(events::Events, u, p, (t, t_end))
     isempty(events.u0) ? (events.u0 = copy(u); events.p0 = copy(p)) : (copyto!(u, events.u0); copyto!(p, events.p0))
-    foreach(empty!, (events.times, events.fired, events.parameters, events.moments, events.samples))
+    foreach(empty!, (events.times, events.fired, events.parameters, events.moments, events.samples, events.jumps))
+    events.steps = 0
     fill!(events.next, 1)
     fill!(events.is_fresh, false)
     events.is_over = false
@@ -112,6 +135,7 @@ must_act!(events::Events, integrator) = events.is_over || find_firing!(events, i
 "Move back to its first root and mark what fires there; whether anything does."
 function find_firing!(events::Events, integrator)
     t0, t1 = integrator.tprev, integrator.t
+    events.steps += 1
     integrator.dt = t1 - t0 # SciML has put the next step's size here where a step was cut at a stop time
     moment = t1
     roots = fill(Inf, length(events.list))
@@ -172,6 +196,7 @@ function fire!(events::Events, u, p, t)
     for (k, event) in enumerate(events.list)
         events.fires[k] || continue
         event.is_before && sample === nothing && (sample = copy(u))
+        events.keeps_jumps && push!(events.jumps, Jump(events.steps + 1, k, events.next[k], copy(u), p[events.changed]))
         act!(event, u, p, t, events.next[k])
         events.next[k] += 1
         events.is_over |= event.is_terminal
@@ -214,6 +239,18 @@ function shorten_step!(integrator)
     SciMLBase.auto_dt_reset!(integrator)
     integrator.dtpropose = min(proposed, integrator.dtpropose)
     return nothing
+end
+
+"Set the parameters to those that go with a row at time t, for a solve that began with those of `start`."
+function parameters_at!(p, events::Events, t, start)
+    isempty(events.changed) && return p
+    n = searchsortedlast(events.times, t)
+    at_once = searchsortedfirst(events.times, t):n
+    before = findfirst(k -> events.list[events.fired[k]].is_before, at_once)
+    before === nothing || (n = at_once[before] - 1)
+    n_changed = length(events.changed)
+    p[events.changed] = n == 0 ? start[events.changed] : events.parameters[((n - 1) * n_changed + 1):(n * n_changed)]
+    return p
 end
 
 "Put the states that rows at events hold into a solution's rows."

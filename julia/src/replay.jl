@@ -7,12 +7,8 @@ The losses at the columns of `points`, all with the steps accepted at x; NaN if 
 """
 function replay_values(o::Objective, x, points)
     u0, p = parametrize(o, x)
-    path, tableau = Path(o.t0, u0), tableau_of(o.word)
-    if last_time(o) > o.t0
-        problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
-        solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path))
-        solution === nothing && return fill(NaN, size(points, 2))
-    end
+    path, tableau = record_path(o, u0, p, false), tableau_of(o.word)
+    path === nothing && return fill(NaN, size(points, 2))
     memory = StepMemory(o.f, tableau, length(u0), length(p), Block[])
     return [replay_value(o, tableau, path.t, memory, parametrize(o, Vector(point))...) for point in eachcol(points)]
 end
@@ -23,10 +19,7 @@ function replay_value(o, tableau, t, memory, u0, p)
 end
 
 function replay_steps(o, tableau, t, memory, u, p)
-    row, total = 1, 0.0
-    if o.times[1] == t[1]
-        total, row = misfit(o, u, p, 1), 2
-    end
+    total, row = cross_again!(u, p, o, t[1], 1, 1)
     for s in 1:(length(t) - 1)
         step = Step(t[s], t[s + 1] - t[s], t[s + 1], u, u, NOT_KEPT)
         is_between = row <= o.rows && o.times[row] < step.t_next
@@ -37,10 +30,8 @@ function replay_steps(o, tableau, t, memory, u, p)
             row += 1
         end
         end_step!(u, memory, tableau, step.h)
-        if row <= o.rows && o.times[row] == step.t_next
-            total += misfit(o, u, p, row)
-            row += 1
-        end
+        loss, row = cross_again!(u, p, o, step.t_next, s + 1, row)
+        total += loss
     end
     return total
 end

@@ -90,6 +90,7 @@ last_time(o::Objective) = o.times[o.rows]
 function objective_value(o::Objective, x::Vector{Float64})
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
+    isempty(o.options.events) || return value_through_events(o, u0, p)
     rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
     return rows === nothing ? NaN : sum(misfit(o, rows[k], p, k) for k in 1:(o.rows); init = 0.0)
 end
@@ -194,7 +195,7 @@ end
 function reverse_gradient!(find_slopes, gradient, o, x)
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
-    slopes = last_time(o) == o.t0 ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
+    slopes = last_time(o) == o.t0 && isempty(o.options.events) ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
     slopes === nothing && return NaN
     value, u_slope, p_slope = slopes
     pull_back!(gradient, o, x, u_slope, p_slope)
@@ -302,6 +303,7 @@ const MOST_STIFF = 100
 "The steps reversed, where they can be; tangents for few elements of x; for many, the adjoint equation."
 function choose_sensitivity(o, n_x)
     is_reversed(o) && return "discrete"
+    isempty(o.options.events) || return ""
     few = is_stiff(method_of(o.word)) ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
     return few ? "forward" : "gauss"
 end
@@ -317,6 +319,7 @@ end
 "Pick the method anew, if the sensitivity can go with it."
 function look_again!(o, x)
     word, o.word = o.word, choose_algorithm(o, x)
-    o.sensitivity == "discrete" && !o.picks_sensitivity && !is_reversed(o) && (o.word = word)
+    is_fixed = !o.picks_sensitivity || !isempty(o.options.events)
+    o.sensitivity == "discrete" && is_fixed && !is_reversed(o) && (o.word = word)
     return choose_sensitivity!(o, length(x))
 end

@@ -88,6 +88,7 @@ function solve_problem(
     take_integrator()
     fill!(MEMBERS_USED, false)
     IS_AUTOMATIC[] = spec == "auto"
+    forget!(options.events)
     set_threads(length(problem.u0))
     problem, start = begin_problem(problem)
     run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, record, saveat, dense, everystep)

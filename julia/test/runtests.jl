@@ -144,6 +144,22 @@ end
 """
 const FORCED_TIME = "(y, t, u, p, w) -> (y[1] = -p[1] * u[1] * sin(t); y[2] = 0.0; nothing)"
 
+# an event that changes both a state and a parameter
+const KICK = "(y1, y2, t, u, p, w) -> (y1[1] = p[2] * u[1]^2 / 2; y2[1] = p[1] + u[2] / 4; nothing)"
+const KICK_COTANGENTS = """
+function (y1, y2, y3, t, u, p, v1, v2, w)
+    y1[1] = 0.0
+    y2[1], y2[2] = v1[1] * p[2] * u[1], v2[1] / 4
+    y3 .= (v2[1], v1[1] * u[1]^2 / 2, 0.0, 0.0)
+    return nothing
+end
+"""
+
+function kicks(times)
+    effect = PySciML.load_pullback(load(KICK), load(KICK_COTANGENTS), Int[])
+    return PySciML.add_event(PySciML.make_events(), nothing, effect, times, zeros(0, 0), [0], [0], false, 0, false)
+end
+
 function replay_rosenbrock(o, tableau, t, x::Vector{T}) where {T}
     u, p = x[1:2], x[3:end]
     f(u, s) = (du = Vector{promote_type(eltype(u), typeof(s), T)}(undef, 2); o.f(du, u, p, s); du)
@@ -419,16 +435,20 @@ end
     @test length(path.states) > 2 && length(path.t) == 101
 end
 
-@testset "gradients of $word where few states fit" for word in ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P")
+@testset "gradients of $word where few states fit, events at $kicked" for word in ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P"),
+        kicked in (Float64[], [0.0, 0.5, 0.7, 0.72, 2.0])
+
     times, x = [0.0, 0.5, 0.51, 1.0, 2.0], [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
     values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
     program = PySciML.load_pullback(load(FORCED), load(FORCED_COTANGENTS), Int[])
     model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, word, "discrete",
-        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[]
+        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[], true, nothing, 2, isempty(kicked) ? PySciML.NO_EVENTS : kicks(kicked)
     )
     value, gradient = PySciML.value_and_gradient(o, x)
+    @test PySciML.value_only(o, x) ≈ value rtol = 1.0e-8
+    @test gradient ≈ central_difference(x -> PySciML.value_only(o, x), x) rtol = 1.0e-4
     room = PySciML.MOST_BYTES[]
     try
         for n in (2, 3, 5, 1000)

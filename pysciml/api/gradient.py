@@ -6,9 +6,12 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.to_dataset import gradient_to_dataset
+from ..engines.base import check_capabilities
+from ..engines.choose import engine_capabilities
 from ..errors import SolveFailed
 from ..fitting.trainable import NOTHING, natural_parametrization, whole_networks
 from ..problems.ode import ODEProblem
+from ..requests import tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .ends import NAME, with_ends
@@ -93,6 +96,7 @@ def gradient(
     parametrization = natural_parametrization(blocks, problem.u0_values, problem.p_values, problem.initial)
     request = misfit.request(parametrization, misfit.x0)
     if has_ends:
+        check_capabilities(misfit.engine, tangent_needs(request.solve, "gradient by t_span of"), engine_capabilities())
         request = with_ends(request, problem.span)
     compiled = misfit.engine.make_objective(request)
     value, flat = Verified(verify, misfit.engine, compiled, request)(request.x0)

@@ -23,10 +23,11 @@ from ..fitting.trainable import (
     scatter_x,
 )
 from ..ir.program import Program
+from ..problems.doses import hold_rates, widen_parameters
 from ..problems.flat import flatten_model
 from ..problems.functions import make_measure
 from ..problems.ode import ODEProblem
-from ..requests import ObjectiveRequest, SolveRequest, objective_needs
+from ..requests import ObjectiveRequest, SolveRequest, objective_needs, tangent_needs
 from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
@@ -62,7 +63,10 @@ class Misfit:
         """The request for a given parametrization."""
         weights = loss_weights(self.scales, self.measured, self.layout)
         values = np.where(self.measured.mask, self.measured.values, 0.0)
-        return ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, self.observe)
+        rates = self.solve.p[self.problem.p_values.size :]
+        observe = None if self.observe is None else widen_parameters(self.observe, rates.size)
+        parametrization = hold_rates(parametrization, rates)
+        return ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, observe)
 
     def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
         """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
@@ -263,6 +267,7 @@ class Objective:
         """Another objective made of this one's request, computed in the same way; compiled once."""
         if name not in self._derived:
             engine, verified = self._misfit.engine, self._verified
+            check_capabilities(engine, tangent_needs(verified.request.solve), engine_capabilities())
             solve = replace(verified.request.solve, algorithm=self.algorithm)
             request = derive(replace(verified.request, solve=solve))
             self._derived[name] = Verified(verified.word, engine, engine.make_objective(request), request)

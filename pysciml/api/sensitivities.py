@@ -15,7 +15,7 @@ from ..fitting.trainable import gather_x, natural_parametrization, read_trainabl
 from ..ir.derivatives import jvp
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
-from ..requests import objective_needs
+from ..requests import tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .objective import is_weight
@@ -105,7 +105,7 @@ def sensitivities(
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
     request, shown = make_request("sensitivities", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
     chosen = choose_engine(engine)
-    check_capabilities(chosen, objective_needs(request, "auto"), engine_capabilities())
+    check_capabilities(chosen, request.needs | tangent_needs(request), engine_capabilities())
     blocks = read_trainable(wrt, None if problem.initial else problem.u_layout, problem.p_layout)
     size, starts, seeds = _tangents(problem, blocks)
     wide = replace(

@@ -79,6 +79,14 @@ def add_rates(program: Program, entries: tuple[Entry, ...]) -> Program:
     return simplify_program(builder.build([("du", du)]))
 
 
+def hold_rates(parametrization: Program, rates: np.ndarray) -> Program:
+    """``x -> u0, p`` with constants behind the parameters."""
+    if not rates.size:
+        return parametrization
+    builder, (u0, p) = _copy(parametrization)
+    return builder.build([("u0", u0), ("p", builder.add("concatenate", (p, builder.constant(rates)), (0,)))])
+
+
 def _slice(builder: ProgramBuilder, node: int, start: int, size: int) -> int:
     return builder.add("slice", (node,), ((start,), (size,), (1,)))
 

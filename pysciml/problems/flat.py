@@ -41,6 +41,13 @@ class FlatEvent:
     owner: int | None = None
 
 
+def event_structure(event: FlatEvent) -> tuple:
+    """What an event does, whenever and with whatever numbers of a table: of one structure, one gradient is checked."""
+    programs = (None if program is None else program.hash for program in (event.condition, event.effect))
+    indices = event.u_index.tobytes(), event.p_index.tobytes()
+    return (*programs, *indices, event.terminal, event.direction, event.is_before)
+
+
 @dataclass(frozen=True, eq=False)
 class FlatModel:
     """The right-hand side, the parameters with the hidden ones behind them, and the events in their order."""

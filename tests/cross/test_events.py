@@ -215,12 +215,6 @@ def test_dense_output_and_mass_matrices_are_refused():
         ps.solve(make_decay([DOUBLE], mass_matrix=2 * np.eye(1)), engine=engine)
 
 
-def test_gradients_are_refused(engine):
-    data = xr.Dataset({"x": ("time", [0.6, 0.4])}, {"time": [1.0, 2.0]})
-    with pytest.raises(UnsupportedByEngine, match="gradient of 'events'"):
-        ps.gradient(make_decay([DOUBLE]), data, engine=engine)
-
-
 def test_a_saved_fit_keeps_the_events(tmp_path, engine):
     data = xr.Dataset({"x": ("time", [0.6, 0.4])}, {"time": [1.0, 2.0]})
     result = ps.fit(make_decay([]), data, optimizer=ps.Adam(steps=1), engine=engine, progress=False)

@@ -26,6 +26,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
         *(Capability("event", word) for word in ("preset", "root")),
+        Capability("gradient of", "events"),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("option", name) for name in OPTION_NAMES),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),

@@ -134,6 +134,8 @@ def sensitivities_of(word: str) -> tuple[str, ...]:
 def choose_sensitivity(request: ObjectiveRequest) -> str:
     """The sensitivity of an objective, checked before anything runs; "auto" where Julia chooses among several."""
     method, asked = METHODS.get(request.solve.algorithm), request.sensitivity
+    if request.solve.events:
+        return _check_reversed_events(asked, request.solve.algorithm)
     if method is None:
         return asked
     valid = sensitivities_of(method.word)
@@ -145,6 +147,21 @@ def choose_sensitivity(request: ObjectiveRequest) -> str:
         raise UnsupportedByEngine(
             f"engine 'julia' does not support the sensitivity {asked!r} with the algorithm {method.word!r}, which is "
             f"less accurate between its steps or not of Julia; these are right with it: {', '.join(valid)}"
+        )
+    return asked
+
+
+def _check_reversed_events(asked: str, word: str) -> str:
+    """UnsupportedByEngine unless events are passed by reversing steps: the other ways would take them for smooth."""
+    if asked not in ("auto", _DISCRETE):
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support the sensitivity {asked!r} with events; 'discrete' takes gradients back "
+            "through them"
+        )
+    if word not in REVERSED and word in METHODS:
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support gradients through events with the algorithm {word!r}, whose steps "
+            f"are not reversed; those of {', '.join(sorted(REVERSED))} are"
         )
     return asked
 
@@ -163,12 +180,13 @@ def explain_sensitivity(request: ObjectiveRequest, algorithm: str, word: str) ->
     return f"sensitivity {word}, since {why} and {size}, {few}"
 
 
-def refuse_reversal(word: str) -> NoReturn:
+def refuse_reversal(word: str, has_events: bool = False) -> NoReturn:
     """UnsupportedByEngine for a method whose steps aren't reversed, or not for so many states."""
     if word in ROSENBROCK:
+        way = "; with events there is no other way" if has_events else "; sensitivity='auto' finds a way"
         raise UnsupportedByEngine(
             f"engine 'julia' does not support the sensitivity 'discrete' with {word!r} for so many states without a "
-            "sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age); sensitivity='auto' finds a way"
+            f"sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age){way}"
         )
     raise UnsupportedByEngine(
         f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "

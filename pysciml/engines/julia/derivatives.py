@@ -69,6 +69,11 @@ def derive_pullback(program: Program) -> tuple[Program, tuple[Block, ...]]:
     return vjp(program, names, zeros_win=True), ()
 
 
+def derive_event_pullback(program: Program) -> tuple[Program, tuple[Block, ...]]:
+    """Cotangents of ``t``, ``u`` and ``p`` from those of what an effect or a condition gives."""
+    return vjp(program, ["t", "u", "p"], zeros_win=True), ()
+
+
 def derive_second(program: Program) -> Program:
     """Cotangents of ``u`` and ``p`` from one of a right-hand side's product with a tangent of ``t, u``."""
     return vjp(jvp(program, ["t", "u"]), ["u", "p"])

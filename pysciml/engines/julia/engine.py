@@ -143,7 +143,9 @@ class JuliaEngine(AbstractEngine):
             self._load.algorithm(solve),
             sensitivity,
             *_options(solve),
-            *([] if request.observe is None else [self._load.reversed(request.observe), int(solve.u0.size)]),
+            None if request.observe is None else self._load.reversed(request.observe),
+            int(solve.u0.size),
+            *([self._load.events(solve.events, is_reversed=True)] if solve.events else []),
         )
         return JuliaObjective(self._bridge, handle, request)
 
@@ -218,7 +220,7 @@ class JuliaObjective(AbstractObjective):
         self._bridge, self.handle = bridge, handle
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
-            refuse_reversal(self.algorithm)
+            refuse_reversal(self.algorithm, bool(request.solve.events))
         asked = request.solve.algorithm
         reasons = ("asked for" if asked != "auto" else _why(self.algorithm), explain_sensitivity(request, *words))
         self.reason = "; ".join(filter(None, reasons))

@@ -11,7 +11,7 @@ from ...requests import SolveRequest
 from .algorithms import METHODS
 from .bridge import Bridge
 from .checks import check_algorithm
-from .derivatives import derive, derive_pullback, derive_second
+from .derivatives import derive, derive_event_pullback, derive_pullback, derive_second
 from .embed import Handle
 from .options import write_spec
 from .printer import print_parts
@@ -37,7 +37,7 @@ class Loader:
         self._bridge = bridge
         self._programs: dict[str, Handle] = {}
         self._algorithms: set[str] = set()
-        self._reversed: dict[str, Handle] = {}
+        self._reversed: dict[tuple, Handle] = {}
         self._models: dict[tuple[str, bool, bool], Handle] = {}
 
     def algorithm(self, request: SolveRequest) -> str:
@@ -50,15 +50,16 @@ class Loader:
             self._algorithms.add(spec)
         return spec
 
-    def events(self, events: Sequence[FlatEvent]) -> Handle:
+    def events(self, events: Sequence[FlatEvent], is_reversed: bool = False) -> Handle:
         """The events of one solve, in their order."""
+        load = self.reversed_event if is_reversed else self.program
         handle = self._bridge.call("make_events")
         for event in events:
             handle = self._bridge.call(
                 "add_event",
                 handle,
-                None if event.condition is None else self.program(event.condition),
-                None if event.effect is None else self.program(event.effect),
+                None if event.condition is None else load(event.condition),
+                None if event.effect is None else load(event.effect),
                 floats(NO_TIMES if event.times is None else event.times),
                 np.zeros((0, 0)) if event.rows is None else floats(event.rows).T,
                 event.u_index,
@@ -86,12 +87,20 @@ class Loader:
 
     def reversed(self, program: Program) -> Handle:
         """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
-        if program.hash not in self._reversed:
-            pullback, blocks = derive_pullback(program)
-            self._reversed[program.hash] = self._bridge.call(
+        return self._with_pullback(program, derive_pullback)
+
+    def reversed_event(self, program: Program) -> Handle:
+        """The same for an effect or a condition, by time, state and parameters."""
+        return self._with_pullback(program, derive_event_pullback)
+
+    def _with_pullback(self, program, derive_by):
+        key = program.hash, derive_by
+        if key not in self._reversed:
+            pullback, blocks = derive_by(program)
+            self._reversed[key] = self._bridge.call(
                 "load_pullback", self.program(program), self.program(pullback), np.array(blocks, dtype=np.int64).ravel()
             )
-        return self._reversed[program.hash]
+        return self._reversed[key]
 
     def _plain(self, program, is_reversed):
         """The compiled right-hand side without derivatives."""
