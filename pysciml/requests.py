@@ -1,5 +1,6 @@
 """Exactly what crosses to an engine: flat arrays, Programs and words. No names, no units, no xarray."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -82,14 +83,19 @@ def tangent_needs(solve: SolveRequest, kind: str = "tangents through") -> frozen
 
 @dataclass(frozen=True, eq=False)
 class ObjectiveRequest:
-    """A weighted sum of squares of a solution's distance to data, as a function of a flat vector ``x``.
+    """A loss of a solution's distance to data, as a function of a flat vector ``x``.
 
     ``solve.saveat`` holds the data's times. ``parametrization`` has the input ``x (k,)`` and the outputs
     ``u0 (state,)`` and ``p (parameter,)``; everything that isn't trained is a constant in it. The value is
     ``sum(weights * (u - values)**2)`` over ``(time, state)``; ``weights`` is zero where there is no datum, and
-    ``values`` is finite everywhere (zero where there is none). Each loss word is a choice of weights. Where there is
-    ``observe`` (inputs ``t (), u (state,), p (parameter,)``, output ``y (observable,)``), its output at the data's
-    times takes the place of ``u`` in the value, and ``values`` and ``weights`` are ``(time, observable)``.
+    ``values`` is finite everywhere (zero where there is none). Where there is ``observe`` (inputs ``t (), u (state,),
+    p (parameter,)``, output ``y (observable,)``), its output at the data's times takes the place of ``u`` in the
+    value, and ``values`` and ``weights`` are ``(time, observable)``.
+
+    Losses that are no sums of squares: if ``observe`` ``sees_data``, its input ``u`` is the state with the time's
+    ``values (time, datum)`` behind it, its output is the losses, and the value is their sum times ``weights``. If there
+    is ``whole`` (inputs ``t (), z, p``, output ``(1,)``), it makes the value of the whole solution: ``z`` is all
+    measured quantities, time by time, with all ``values`` behind them, NaN where there is no datum.
     """
 
     solve: SolveRequest
@@ -99,29 +105,66 @@ class ObjectiveRequest:
     weights: np.ndarray
     sensitivity: str = "auto"
     observe: Program | None = None
+    sees_data: bool = False
+    whole: Program | None = None
+
+    @property
+    def is_squares(self) -> bool:
+        """Whether the value is a weighted sum of squares."""
+        return not self.sees_data and self.whole is None
 
     @property
     def needs(self) -> frozenset[Capability]:
         return objective_needs(self.solve, self.sensitivity)
 
 
-def over_stage(request: ObjectiveRequest, stage: Stage) -> ObjectiveRequest:
-    """The objective of one stage of a fit: its first rows only."""
-    rows = slice(stage.rows)
-    solve = replace(request.solve, saveat=request.solve.saveat[rows])
-    return replace(request, solve=solve, values=request.values[rows], weights=stage.factor * request.weights[rows])
+@dataclass(frozen=True, eq=False)
+class SumRequest:
+    """The sum of objectives, one a trajectory, and of penalties, all of one ``x (k,)``.
+
+    The i-th part is a function of ``x[picks[i]]``. A penalty is a Program of ``x`` with one output ``(1,)``.
+    """
+
+    parts: tuple[ObjectiveRequest, ...]
+    picks: tuple[np.ndarray, ...]
+    x0: np.ndarray
+    penalties: tuple[Program, ...] = ()
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one objective and nothing else."""
+        everything = np.arange(self.x0.size)
+        return len(self.parts) == 1 and not self.penalties and np.array_equal(self.picks[0], everything)
+
+    def starting_at(self, x: np.ndarray) -> "SumRequest":
+        """The same with another ``x0``."""
+        parts = tuple(replace(part, x0=x[picks]) for part, picks in zip(self.parts, self.picks, strict=True))
+        return replace(self, x0=x, parts=parts)
+
+    def only(self, used: Sequence[int]) -> "SumRequest":
+        """The sum of some of the parts, and of the penalties."""
+        return replace(self, parts=tuple(self.parts[k] for k in used), picks=tuple(self.picks[k] for k in used))
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset().union(*(part.needs for part in self.parts))
+
+
+def sum_of_one(request: ObjectiveRequest) -> SumRequest:
+    """The sum that is one objective."""
+    return SumRequest((request,), (np.arange(request.x0.size),), request.x0)
 
 
 @dataclass(frozen=True, eq=False)
 class FitRequest:
-    """An objective and the stages that minimise it one after the other, each starting from the best ``x`` so far.
+    """A sum of objectives and the stages that minimise it in turn, each starting from the best ``x`` so far.
 
     A trial whose solve fails, or whose value or gradient isn't finite, is a rejected step: Adam goes back to the best
     ``x`` with half the learning rate; a line search shortens its step. The result is the ``x`` with the lowest value
     of the last stage (of the furthest stage reached, if interrupted).
     """
 
-    objective: ObjectiveRequest
+    objective: SumRequest
     stages: tuple[Stage, ...]
     seed: int = 0
 

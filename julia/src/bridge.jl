@@ -176,11 +176,12 @@ evaluate_solution(solution, times) = reduce(hcat, (solution(t) for t in floats(t
 
 An objective in which `"auto"` has become one word each; `values` and `weights` are `(state, time)`, or those of the
 observables that `observe`, a Program, makes of the `n_states` states. Effects and conditions of `events` have their pullbacks.
+See `Objective` for `sees_data` and `whole`.
 """
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
         rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
-        events = NO_EVENTS
+        sees_data = false, whole = nothing, events = NO_EVENTS
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
@@ -188,22 +189,34 @@ function make_objective(
         collect(Float64, weights), Int(n_parameters),
         make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events),
         string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
-        observe === nothing ? nothing : RightHandSide(observe)
+        observe === nothing ? nothing : RightHandSide(observe), Bool(sees_data),
+        whole === nothing ? nothing : RightHandSide(whole)
     )
     word == "auto" && (objective.word = choose_algorithm(objective, x0))
     choose_sensitivity!(objective, length(x0))
     return objective
 end
 
+"The sum of objectives, the k-th a function of x[picks[starts[k] + 1 : starts[k + 1]]] (counted from 0), and of penalties."
+function make_sum(parts, picks, starts, penalties)
+    picks, starts = collect(Int, picks) .+ 1, collect(Int, starts)
+    slices = [picks[(starts[k] + 1):starts[k + 1]] for k in eachindex(parts)]
+    return ObjectiveSum(collect(Objective, parts), slices, collect(Program, penalties))
+end
+
 chosen_words(objective) = (method_of(objective.word), objective.sensitivity)
+chosen_words(sum::ObjectiveSum) = chosen_words(sum.parts[1])
 
-value_only(objective::Objective, x) = objective_value(objective, floats(x))
+"Do `nearby_values` have the steps of one solve?"
+has_frozen_steps(objective) = is_replayed(objective) && objective.whole === nothing
 
-value_and_gradient(objective::Objective, x) = objective_gradient(objective, floats(x))
+value_only(objective, x) = objective_value(objective, floats(x))
 
-"Losses at the columns of `points`, with the steps that the solve at x takes if `is_replayed(objective)`."
+value_and_gradient(objective, x) = objective_gradient(objective, floats(x))
+
+"Losses at the columns of `points`, with the steps that the solve at x takes if it `has_frozen_steps`."
 function nearby_values(objective::Objective, x, points)
-    is_replayed(objective) && return replay_values(objective, floats(x), points)
+    has_frozen_steps(objective) && return replay_values(objective, floats(x), points)
     return [objective_value(objective, floats(point)) for point in eachcol(points)]
 end
 
@@ -212,17 +225,18 @@ const OPTIMIZERS = ("adam", "lbfgs")
 """
     fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
 
-Run the stages, one an element of the last six (optimizers count from 0): the best x, its value, the history `(column, iteration)`, whether it was
+Run the stages, one an element of the last six (optimizers count from 0; `rows` has one number a part and stage): the best x, its value, the history `(column, iteration)`, whether it was
 interrupted, and the algorithm's word at the end.
 """
 function fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
+    rows = reshape(collect(Int, rows), :, length(steps))
     stages = [
-        Stage(OPTIMIZERS[o + 1], Int(n), Float64(rate), Int(r), Float64(f), Float64(h)) for
-            (o, n, rate, r, f, h) in zip(optimizers, steps, learning_rates, rows, factors, horizons)
+        Stage(OPTIMIZERS[o + 1], Int(n), Float64(rate), r, Float64(f), Float64(h)) for
+            (o, n, rate, r, f, h) in zip(optimizers, steps, learning_rates, eachcol(rows), factors, horizons)
     ]
     fit = run_fit(objective, stages, floats(x0), Bool(is_auto))
     history = reduce(hcat, (collect(row) for row in fit.history); init = zeros(4, 0))
-    return fit.best_x, fit.best, history, is_interrupted(), method_of(objective.word)
+    return fit.best_x, fit.best, history, is_interrupted(), chosen_words(objective)[1]
 end
 
 "Every name that a solve's return code can have."

@@ -1,18 +1,18 @@
 # The training loop: stages of Adam and LBFGS over growing stretches of the data.
 
-"One stretch of a fit: an optimizer over the first `rows` times, the weights multiplied by `factor`."
+"One stretch of a fit: an optimizer over the first `rows` times of each part, the weights multiplied by `factor`."
 struct Stage
     optimizer::String
     steps::Int
     learning_rate::Float64
-    rows::Int
+    rows::Vector{Int}
     factor::Float64
     horizon::Float64
 end
 
 "What a fit has done so far; `best` is the lowest value of the present stage."
 mutable struct Fit
-    const objective::Objective
+    const objective::Union{Objective, ObjectiveSum}
     const started::Float64
     const total::Int
     const history::Vector{NTuple{4, Float64}} # loss, gradient norm, horizon, seconds
@@ -28,10 +28,10 @@ const LOOK_AGAIN = 100
 
 Minimise an objective stage by stage from `x`. Rejected trials have the loss NaN in the history.
 """
-function run_fit(o::Objective, stages, x, is_auto)
+function run_fit(o, stages, x, is_auto)
     fit = Fit(o, time(), sum(stage.steps for stage in stages; init = 0), [], is_auto, copy(x), Inf)
     for stage in stages
-        o.rows, o.factor = stage.rows, stage.factor
+        use_rows!(o, stage.rows, stage.factor)
         start = copy(fit.best_x)
         fit.best = Inf
         stage.optimizer == "adam" ? run_adam!(fit, stage, start) : run_lbfgs!(fit, stage, start)

@@ -27,8 +27,7 @@ function pull_back_observables!(slope, p_slope, observe::RightHandSide, v, u, p,
     if observe.pullback !== nothing
         found, p_found = pull(observe, v, u, p, t)
         p_slope === nothing || (p_slope .+= p_found)
-        copyto!(slope, found)
-        return nothing
+        return copyto!(slope, found)
     end
     observed_product!(slope, v, u, Val(chunk_size(length(u)))) do y, x
         observe(y, x, p, t)
@@ -36,7 +35,7 @@ function pull_back_observables!(slope, p_slope, observe::RightHandSide, v, u, p,
     p_slope === nothing || isempty(p) || observed_product!(p_slope, v, p, Val(chunk_size(length(p))); adds = true) do y, x
         observe(y, u, x, t)
     end
-    return nothing
+    return slope
 end
 
 function observed_product!(f, out, v, x, ::Val{N}; adds = false) where {N}

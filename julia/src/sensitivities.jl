@@ -1,62 +1,4 @@
-# A weighted sum of squares of a solution's distance to data, and its gradient, as functions of a flat vector x.
-
-"""
-    Objective
-
-`value = factor * sum(weights .* (u .- values).^2)` over the first `rows` times. `parametrization(u0, p, x)` gives the
-initial value and the parameters. `values` and `weights` are `(state, time)`; where there is `observe(y, u, p, t)`, its `y`
-takes the place of the state `u`, and they are `(observable, time)`.
-"""
-mutable struct Objective
-    const f::RightHandSide
-    const parametrization::Program
-    const t0::Float64
-    const times::Vector{Float64}
-    const values::Matrix{Float64}
-    const weights::Matrix{Float64}
-    const n_parameters::Int
-    const options::Options
-    word::String
-    sensitivity::String
-    rows::Int
-    factor::Float64
-    const picks_sensitivity::Bool
-    const n_states::Int
-    const observe::Union{Nothing, RightHandSide}
-end
-
-n_states(o::Objective) = o.n_states
-n_measured(o::Objective) = size(o.values, 1)
-
-"Initial value and parameters at x, of x's number type."
-function parametrize(o::Objective, x::Vector{T}) where {T}
-    u0, p = Vector{T}(undef, n_states(o)), Vector{T}(undef, o.n_parameters)
-    o.parametrization(u0, p, x)
-    return u0, p
-end
-
-"What one time adds to the value."
-function misfit(o, u, p, row)
-    y = measured(o.observe, u, p, o.times[row], n_measured(o))
-    total = zero(eltype(y))
-    for i in eachindex(y) # an observable may be NaN where there is no datum
-        iszero(o.weights[i, row]) || (total += o.weights[i, row] * (y[i] - o.values[i, row])^2)
-    end
-    return o.factor * total
-end
-
-"""
-    misfit_slopes!(slope, p_slope, o, u, p, row)
-
-The slope of what one time adds by the state there; its slope by the parameters that observables see is added to `p_slope`.
-"""
-function misfit_slopes!(slope, p_slope, o, u, p, row)
-    y = measured(o.observe, u, p, o.times[row], n_measured(o))
-    slope_of(w, difference) = iszero(w) ? 0.0 : 2 * o.factor * w * difference
-    v = [slope_of(o.weights[i, row], y[i] - o.values[i, row]) for i in eachindex(y)]
-    o.observe === nothing ? copyto!(slope, v) : pull_back_observables!(slope, p_slope, o.observe, v, u, p, o.times[row])
-    return slope
-end
+# The gradient of an objective: forward, by the adjoint equation, or by steps reversed (discrete.jl).
 
 "The solution at the data's times, or nothing if it doesn't get there."
 function solve_rows(o::Objective, problem)
@@ -92,7 +34,7 @@ function objective_value(o::Objective, x::Vector{Float64})
     all(isfinite, u0) && all(isfinite, p) || return NaN
     isempty(o.options.events) || return value_through_events(o, u0, p)
     rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-    return rows === nothing ? NaN : sum(misfit(o, rows[k], p, k) for k in 1:(o.rows); init = 0.0)
+    return rows === nothing ? NaN : total_misfit(o, rows, p)
 end
 
 "Value and gradient; NaN everywhere if the solve fails."
@@ -139,7 +81,7 @@ function dual_gradient!(gradient, o, x)
     function chunk!(gradient, first, ::Val{N}) where {N}
         u0, p = parametrize(o, seed(x, first, Dual{GradientTag, Float64, N}))
         rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-        return rows === nothing ? NaN : store!(gradient, sum(misfit(o, rows[k], p, k) for k in 1:(o.rows)), first)
+        return rows === nothing ? NaN : store!(gradient, total_misfit(o, rows, p), first)
     end
     return each_chunk(chunk!, gradient, x)
 end
@@ -183,8 +125,7 @@ function forward_gradient!(gradient, o, x)
         z0 = unpack!(Vector{Float64}(undef, n * (N + 1)), u0)
         rows = solve_rows(o, make_problem(variational(o.f, p, n), z0, Float64[], (o.t0, last_time(o))))
         rows === nothing && return NaN
-        u = Vector{D}(undef, n)
-        return store!(gradient, sum(misfit(o, pack!(u, rows[k]), p, k) for k in 1:(o.rows)), first)
+        return store!(gradient, total_misfit(o, [pack!(Vector{D}(undef, n), row) for row in rows], p), first)
     end
     return each_chunk(chunk!, gradient, x)
 end
@@ -195,9 +136,12 @@ end
 function reverse_gradient!(find_slopes, gradient, o, x)
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
+    whole = o.whole === nothing ? nothing : linearise!(o, u0, p)
+    whole === () && return NaN
     slopes = last_time(o) == o.t0 && isempty(o.options.events) ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
     slopes === nothing && return NaN
     value, u_slope, p_slope = slopes
+    whole === nothing || (value = whole[1]; p_slope .+= whole[2])
     pull_back!(gradient, o, x, u_slope, p_slope)
     return value
 end

@@ -119,7 +119,7 @@ def fit(
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
     parametrization, z0 = _scaled(misfit)
     seen = misfit.measured
-    stages = make_stages(strategy, optimizers, seen.times, seen.mask, problem.span[0])
+    stages = make_stages(strategy, optimizers, [(seen.times, seen.mask)], [problem.span[0]])
     request = FitRequest(misfit.request(parametrization, z0), stages, seed)
     trained = _trained_names(misfit)
     _confirm_gradient(verify, misfit, request, z0, stages[0])
@@ -158,8 +158,9 @@ def _confirm_gradient(verify, misfit, request, x, stage):
     """Hold the gradient at x, over the stretch of a stage, against differences of the loss."""
     if verify == "never":
         return
-    request = replace(request.objective, x0=x)
-    compiled = misfit.engine.make_objective(request, stage)
+    used = [k for k, rows in enumerate(stage.rows) if rows]
+    request = request.objective.only(used).starting_at(x)
+    compiled = misfit.engine.make_objective(request, replace(stage, rows=tuple(stage.rows[k] for k in used)))
     verified = Verified(verify, misfit.engine, compiled, request)
     if not verified.is_done:
         verified(x)

@@ -11,7 +11,7 @@ from ..engines.choose import engine_capabilities
 from ..errors import SolveFailed
 from ..fitting.trainable import NOTHING, natural_parametrization, whole_networks
 from ..problems.ode import ODEProblem
-from ..requests import tangent_needs
+from ..requests import sum_of_one, tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .ends import NAME, with_ends
@@ -96,8 +96,9 @@ def gradient(
     parametrization = natural_parametrization(blocks, problem.u0_values, problem.p_values, problem.initial)
     request = misfit.request(parametrization, misfit.x0)
     if has_ends:
-        check_capabilities(misfit.engine, tangent_needs(request.solve, "gradient by t_span of"), engine_capabilities())
-        request = with_ends(request, problem.span)
+        one = request.parts[0]
+        check_capabilities(misfit.engine, tangent_needs(one.solve, "gradient by t_span of"), engine_capabilities())
+        request = sum_of_one(with_ends(one, problem.span))
     compiled = misfit.engine.make_objective(request)
     value, flat = Verified(verify, misfit.engine, compiled, request)(request.x0)
     if not np.isfinite(value):

@@ -1,7 +1,7 @@
 """objective(): a problem and data as one function of a flat vector, with its gradient."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,7 @@ from ..problems.doses import hold_rates, widen_parameters
 from ..problems.flat import flatten_model
 from ..problems.functions import make_measure
 from ..problems.ode import ODEProblem
-from ..requests import ObjectiveRequest, SolveRequest, objective_needs, tangent_needs
+from ..requests import ObjectiveRequest, SolveRequest, SumRequest, objective_needs, sum_of_one, tangent_needs
 from ..tracing.layout import Layout
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
@@ -59,14 +59,14 @@ class Misfit:
         """Start values of what is trained ``(k,)``, in the user's own units."""
         return gather_x(self.blocks, self.problem.u0_values, self.problem.p_values)
 
-    def request(self, parametrization, x0) -> ObjectiveRequest:
+    def request(self, parametrization, x0) -> SumRequest:
         """The request for a given parametrization."""
         weights = loss_weights(self.scales, self.measured, self.layout)
         values = np.where(self.measured.mask, self.measured.values, 0.0)
         rates = self.solve.p[self.problem.p_values.size :]
         observe = None if self.observe is None else widen_parameters(self.observe, rates.size)
         parametrization = hold_rates(parametrization, rates)
-        return ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, observe)
+        return sum_of_one(ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, observe))
 
     def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
         """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
@@ -263,13 +263,13 @@ class Objective:
         source, x = self._misfit.problem, self._check(x)
         return self._misfit.problem_of(*scatter_x(self.blocks, x, source.u0_values, source.p_values))
 
-    def derived(self, name: str, derive: Callable[[ObjectiveRequest], ObjectiveRequest]) -> Verified:
+    def derived(self, name: str, derive: Callable[[SumRequest, str], SumRequest]) -> Verified:
         """Another objective made of this one's request, computed in the same way; compiled once."""
         if name not in self._derived:
             engine, verified = self._misfit.engine, self._verified
-            check_capabilities(engine, tangent_needs(verified.request.solve), engine_capabilities())
-            solve = replace(verified.request.solve, algorithm=self.algorithm)
-            request = derive(replace(verified.request, solve=solve))
+            for part in verified.request.parts:
+                check_capabilities(engine, tangent_needs(part.solve), engine_capabilities())
+            request = derive(verified.request, self.algorithm)
             self._derived[name] = Verified(verified.word, engine, engine.make_objective(request), request)
         return self._derived[name]
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ProblemError
+from ..errors import ProblemError, UnsupportedByEngine
 from ..fitting.tangents import parametrize_tangent, part, with_tangent
+from ..ir.derivatives import jvp
 from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
 from ..ir.simplify import simplify_program
-from ..requests import ObjectiveRequest
+from ..requests import ObjectiveRequest, SumRequest
 from .objective import Objective
 
 
@@ -117,14 +118,13 @@ def _product(name, objective, x, v):
     size = np.max(np.abs(v) / np.where(x != 0, np.abs(x), 1.0), initial=0.0)  # tangents of the states' own size
     if not size or not np.isfinite(size):
         return np.full(k, 0.0 if not size else np.nan)
-    derivative = objective.derived(name, _REQUESTS[name])
+    derivative = objective.derived(name, lambda request, algorithm: _with_tangents(name, request, algorithm))
     found = derivative(np.concatenate([x, v / size]))[1]
     return size * (found[:k] if name == "hessian_vector_product" else found[k:])
 
 
-def _hessian_request(request: ObjectiveRequest) -> ObjectiveRequest:
+def _hessian_part(request: ObjectiveRequest, observe: Program) -> ObjectiveRequest:
     """The slope of the loss along v: half the difference of its values for the measured quantities moved to and fro."""
-    request, observe = _with_tangent(request)
     builder = ProgramBuilder(observe.inputs)
     (both,) = inline_program(builder, observe, range(3))
     n = request.values.shape[1]
@@ -138,14 +138,46 @@ def _hessian_request(request: ObjectiveRequest) -> ObjectiveRequest:
     )
 
 
-def _gauss_newton_request(request: ObjectiveRequest) -> ObjectiveRequest:
+def _gauss_newton_part(request: ObjectiveRequest, observe: Program) -> ObjectiveRequest:
     """The weighted square of the residuals' tangent: its gradient by v is the product."""
-    request, observe = _with_tangent(request)
     builder = ProgramBuilder(observe.inputs)
     (both,) = inline_program(builder, observe, range(3))
     n = request.values.shape[1]
     tangent = simplify_program(builder.build([("y", part(builder, both, n, n))]))
     return replace(request, observe=tangent, values=np.zeros_like(request.values))
+
+
+def _penalty_slope(penalty: Program) -> Program:
+    """Its derivative along a direction, as a function of a point and the direction."""
+    (k,) = penalty.inputs[0].shape
+    builder = ProgramBuilder()
+    x = builder.add_input("x", (2 * k,))
+    (slope,) = inline_program(builder, jvp(penalty, ["x"]), [part(builder, x, 0, k), part(builder, x, k, k)])
+    return simplify_program(builder.build([("value", slope)]))
+
+
+def _penalty_curvature(penalty: Program) -> Program:
+    """Half its second derivative along a direction: the gradient by that is the product with the Hessian."""
+    (k,) = penalty.inputs[0].shape
+    builder = ProgramBuilder()
+    x = builder.add_input("x", (2 * k,))
+    moves = builder.add("concatenate", (part(builder, x, k, k), builder.constant(np.zeros(k))), (0,))
+    (bend,) = inline_program(builder, jvp(_penalty_slope(penalty), ["x"]), [x, moves])
+    return simplify_program(builder.build([("value", builder.add("mul", (builder.constant(0.5), bend)))]))
+
+
+def _with_tangents(name, request: SumRequest, algorithm: str) -> SumRequest:
+    """The sum whose gradient, as a function of a point and a direction, has the product in one of its halves."""
+    if not all(part.is_squares for part in request.parts):
+        raise UnsupportedByEngine(f"{name}: no engine has it for losses that are no sums of squares")
+    k = request.x0.size
+    parts = []
+    for one in request.parts:
+        chosen = replace(one, solve=replace(one.solve, algorithm=algorithm))
+        parts.append(_PARTS[name](*_with_tangent(chosen)))
+    penalties = tuple(_PENALTIES[name](penalty) for penalty in request.penalties)
+    picks = tuple(np.concatenate([picks, k + picks]) for picks in request.picks)
+    return SumRequest(tuple(parts), picks, np.concatenate([request.x0, np.ones(k)]), penalties)
 
 
 def _with_tangent(request: ObjectiveRequest) -> tuple[ObjectiveRequest, Program]:
@@ -164,4 +196,5 @@ def _states(program: Program) -> Program:
     return builder.build([("y", 1)])
 
 
-_REQUESTS = {"hessian_vector_product": _hessian_request, "gauss_newton_vector_product": _gauss_newton_request}
+_PENALTIES = {"hessian_vector_product": _penalty_slope, "gauss_newton_vector_product": _penalty_curvature}
+_PARTS = {"hessian_vector_product": _hessian_part, "gauss_newton_vector_product": _gauss_newton_part}

@@ -12,7 +12,7 @@ from ..errors import GradientMismatch, ProblemError
 from ..fitting.tangents import with_tangents
 from ..ir.evaluate import evaluate_program
 from ..problems.flat import event_structure
-from ..requests import ObjectiveRequest
+from ..requests import ObjectiveRequest, SumRequest
 from ..words import nearest
 
 WORDS = ("once", "always", "never")
@@ -52,32 +52,36 @@ class Verified:
     Called with ``x (k,)`` it gives the value and the gradient ``(k,)``.
     """
 
-    def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest):
+    def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: SumRequest):
         self.word, self._engine, self.compiled, self.request = word, engine, compiled, request
         self._tries = 0
         self.is_done = word == "never" or (word == "once" and self._path() in _CONFIRMED)
 
     def _path(self):
-        solve, compiled = self.request.solve, self.compiled
-        observe = None if self.request.observe is None else self.request.observe.hash
-        structure = (self.request.parametrization.nodes, self.request.x0.size)
+        first, compiled = self.request.parts[0], self.compiled
+        solve = first.solve
+        observe = tuple(None if program is None else program.hash for program in (first.observe, first.whole))
+        structure = (first.parametrization.nodes, first.x0.size)
         words = (self._engine.name, compiled.algorithm, compiled.sensitivity)
         return solve.program.hash, observe, hash(structure), words, tuple(map(event_structure, solve.events))
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = self.compiled.value_and_gradient(x)
-        if not self.is_done:
-            self._confirm(x, value, gradient)
+        if not self.is_done and np.isfinite(value) and x.size:
+            if not self.compiled.parts:
+                self._confirm(self.compiled, self.request.parts[0], x, value, gradient)
+            else:  # a part each: of the same kind, all but the first are confirmed with it
+                for k, part in enumerate(self.compiled.parts if self.word == "always" else self.compiled.parts[:1]):
+                    here = x[self.request.picks[k]]
+                    self._confirm(part, self.request.parts[k], here, *part.value_and_gradient(here))
         return value, gradient
 
-    def _confirm(self, x, value, gradient):
-        """GradientMismatch unless the gradient is the derivative of the loss; nothing is said of a failed solve."""
-        if not np.isfinite(value) or not x.size:
-            return
-        along = _Differences(self.compiled, self.request, x, value)
+    def _confirm(self, compiled, request, x, value, gradient):
+        """GradientMismatch unless the gradient is the derivative of the loss."""
+        along = _Differences(compiled, request, x, value)
         found = along.confirm_zero() if not gradient.any() else along.compare(gradient)
         if not self._tries and (found is None or (found.agrees and 0 < found.step < SHORT_STEP)):
-            warn_of_growth(self._engine, self.compiled, self.request, x)
+            warn_of_growth(self._engine, compiled, request, x)
         if found is None:
             self._tries += 1
             self.is_done = self.word == "once" and self._tries >= TRIES

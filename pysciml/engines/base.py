@@ -12,7 +12,7 @@ from ..errors import UnsupportedByEngine
 from ..fitting.stages import Stage
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Program
-from ..requests import Capability, FitRequest, ObjectiveRequest, SolveRequest
+from ..requests import Capability, FitRequest, SolveRequest, SumRequest
 
 
 class Option(NamedTuple):
@@ -144,11 +144,15 @@ class RawFit:
 
 
 class AbstractObjective(ABC):
-    """A compiled objective: nothing is rebuilt between calls. A failed solve gives NaN, as value and gradient."""
+    """A compiled objective: nothing is rebuilt between calls. A failed solve gives NaN, as value and gradient.
+
+    ``parts`` are the objectives of which it is a sum, in order, if it is one; the words are then those of the first.
+    """
 
     algorithm: str
     sensitivity: str
     reason: str
+    parts: Sequence["AbstractObjective"] = ()
 
     @abstractmethod
     def value(self, x: np.ndarray) -> float:
@@ -207,8 +211,8 @@ class AbstractEngine(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> AbstractObjective:
-        """Compile an objective; ``algorithm="auto"`` and ``sensitivity="auto"`` become one word each here.
+    def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:
+        """Compile a sum; ``algorithm="auto"`` and ``sensitivity="auto"`` become one word each here.
 
         With a ``stage`` of a fit: over its stretch of the data.
         """

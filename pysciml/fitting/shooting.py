@@ -57,37 +57,50 @@ def read_strategy(strategy) -> GrowingHorizon:
 
 
 def make_stages(
-    strategy: GrowingHorizon, optimizers: Sequence[Optimizer], times: np.ndarray, mask: np.ndarray, start: float
+    strategy: GrowingHorizon,
+    optimizers: Sequence[Optimizer],
+    observed: Sequence[tuple[np.ndarray, np.ndarray]],
+    starts: Sequence[float],
 ) -> tuple[Stage, ...]:
-    """Stages of a fit: the first optimizer over growing horizons (its steps shared out), the others over all.
+    """The stages of a fit, the first optimizer's steps shared out over the horizons.
 
-    ``times (time,)`` and ``mask (time, state)`` are the data's; ``start`` is the time of the initial values.
+    ``observed`` holds times ``(time,)`` and a mask ``(time, measured)`` of data for each trajectory, ``starts`` the
+    times of their initial values. A horizon is counted from these.
     """
-    counts = np.cumsum(mask.sum(axis=1))
-    rows = _horizon_rows(strategy.stages, times, mask, start)
+    counts = [np.concatenate([[0], np.cumsum(mask.sum(axis=1))]) for _, mask in observed]
+    total = sum(count[-1] for count in counts)
+    plan = _horizon_rows(strategy.stages, observed, starts)
     first, *rest = optimizers
-    shares = [first.steps // len(rows)] * len(rows)
+    shares = [first.steps // len(plan)] * len(plan)
     shares[-1] += first.steps - sum(shares)
-    plan = [(first, steps, n) for steps, n in zip(shares, rows, strict=True) if steps]
-    plan += [(optimizer, optimizer.steps, len(times)) for optimizer in rest]
+    pairs = [(first, steps, rows) for steps, rows in zip(shares, plan, strict=True) if steps]
+    pairs += [(optimizer, optimizer.steps, plan[-1]) for optimizer in rest]
     return tuple(
         Stage(
             optimizer="lbfgs" if isinstance(optimizer, LBFGS) else "adam",
             steps=int(steps),
             learning_rate=float(getattr(optimizer, "learning_rate", 1.0)),
-            rows=int(n),
-            factor=float(counts[-1] / counts[n - 1]),
-            horizon=float(times[n - 1]),
+            rows=rows,
+            factor=float(total / sum(count[n] for count, n in zip(counts, rows, strict=True))),
+            horizon=float(max(times[n - 1] for (times, _), n in zip(observed, rows, strict=True) if n)),
         )
-        for optimizer, steps, n in plan
+        for optimizer, steps, rows in pairs
     )
 
 
-def _horizon_rows(stages, times, mask, start):
-    """Number of leading rows of each horizon, strictly growing; each has a datum after the start."""
-    after = np.flatnonzero(mask.any(axis=1) & (times > start))
-    least = after[0] + 1 if len(after) else len(times)
-    ends = start + (times[-1] - start) * np.arange(1, stages + 1) / stages
-    rows = np.searchsorted(times, ends, side="right")
-    rows[-1] = len(times)
-    return sorted({int(n) for n in rows if n >= least})
+def _horizon_rows(stages, observed, starts):
+    """Numbers of leading rows of each horizon, one a trajectory, the sums strictly growing.
+
+    0 where a trajectory has no datum after its start yet, unless that is all the data that there are.
+    """
+    span = max(times[-1] - start for (times, _), start in zip(observed, starts, strict=True))
+    plan = []
+    for stage in range(1, stages + 1):
+        rows = []
+        for (times, mask), start in zip(observed, starts, strict=True):
+            n = len(times) if stage == stages else int(np.searchsorted(times, start + span * stage / stages, "right"))
+            is_seen = (mask[:n].any(axis=1) & (times[:n] > start)).any()
+            rows.append(n if is_seen or stage == stages else 0)
+        if any(rows) and (not plan or sum(rows) > sum(plan[-1])):
+            plan.append(tuple(rows))
+    return plan

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pysciml as ps
-from pysciml.requests import ObjectiveRequest, SolveRequest
+from pysciml.requests import ObjectiveRequest, SolveRequest, sum_of_one
 
 from .engines import required_engines, unready_reason
 
@@ -29,4 +29,4 @@ def make_objective_request(solve: SolveRequest, values, weights=None, trained=No
     p = builder.add("concatenate", [0, rest], (0,)) if k < len(solve.p) else 0
     parametrization = builder.build([("u0", builder.constant(solve.u0)), ("p", p)])
     weights = np.ones_like(values) if weights is None else weights
-    return ObjectiveRequest(solve, parametrization, np.array(solve.p[:k]), values, weights, sensitivity)
+    return sum_of_one(ObjectiveRequest(solve, parametrization, np.array(solve.p[:k]), values, weights, sensitivity))

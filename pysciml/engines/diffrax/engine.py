@@ -9,11 +9,11 @@ import numpy as np
 
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import FitRequest, ObjectiveRequest, SolveRequest
+from ...requests import FitRequest, SolveRequest, SumRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
 from .algorithms import CAPABILITIES
 from .fit import run_fit
-from .objective import DiffraxObjective, compile_observe
+from .objective import DiffraxSum, compile_observe
 from .precision import double_precision
 from .solve import bucket, solve_request
 
@@ -28,9 +28,10 @@ class DiffraxEngine(AbstractEngine):
         with double_precision():
             return replace(solve_request(request), versions=self.versions())
 
-    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> AbstractObjective:
+    def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:
         with double_precision():
-            return DiffraxObjective(request, stage=stage)
+            objective = DiffraxSum(request, stage=stage)
+        return objective.parts[0] if request.is_single else objective
 
     def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
         with double_precision():

@@ -9,7 +9,7 @@ import numpy as np
 from ...requests import FitRequest
 from ..base import RawFit, Report, Status
 from .descent import Point, adam, lbfgs
-from .objective import DiffraxObjective, stage_data
+from .objective import DiffraxSum
 
 LOOK_AGAIN = 100  # iterations after which "auto" probes again
 REPORT_SECONDS = 0.1
@@ -37,32 +37,34 @@ class Fit:
         self._told = 0
         self._history: list[tuple[float, float, float, float]] = []
         self._best = Point(x0, np.nan, np.full_like(x0, np.nan))
-        self._objective: DiffraxObjective | None = None
+        self._objective: DiffraxSum | None = None
         self._reasons: list[str] = []
 
     def run(self) -> tuple[Status, str]:
         """Run the stages: how it ended, and why."""
         for number, stage in enumerate(self._request.stages, 1):
             self._look(stage)
-            evaluate = self._make_evaluate(stage)
-            start = evaluate(self._best.x)
+            start = self._evaluate(self._best.x)
             if not start.is_finite:
                 return Status.FAILED, f"the solve fails at the start of stage {number}, to t = {stage.horizon:g}"
             self._best = start
-            points = adam(evaluate, start, stage.learning_rate) if stage.optimizer == "adam" else lbfgs(evaluate, start)
+            points = (
+                adam(self._evaluate, start, stage.learning_rate)
+                if stage.optimizer == "adam"
+                else lbfgs(self._evaluate, start)
+            )
             for point in islice(points, stage.steps):
                 self._take(point, stage)
         self._tell(self._request.stages[-1], wait=0.0)
         return Status.SUCCESS, ""
 
-    def _make_evaluate(self, stage):
-        data = stage_data(self._objective.data, stage)
-        return lambda x: Point(x, *self._objective.evaluate(x, data))
+    def _evaluate(self, x):
+        return Point(x, *self._objective.value_and_gradient(x))
 
     def _look(self, stage):
         """Choose, or choose again, what ``auto`` is at the best point."""
-        least = {} if self._objective is None else {"least_steps": self._objective.key.max_steps}
-        self._objective = DiffraxObjective(self._request.objective, self._best.x, stage, **least)
+        least = {} if self._objective is None else {"least_steps": self._objective.most_steps}
+        self._objective = DiffraxSum(self._request.objective, self._best.x, stage, **least)
         reason = self._objective.reason
         if reason and (not self._reasons or self._reasons[-1].split(" (from")[0] != reason):
             after = len(self._history)
@@ -75,7 +77,7 @@ class Fit:
         seconds = time.perf_counter() - self._begin
         self._history.append((point.value, float(np.linalg.norm(point.gradient)), stage.horizon, seconds))
         self._tell(stage, REPORT_SECONDS)
-        if len(self._history) % LOOK_AGAIN == 0 and self._request.objective.solve.algorithm == "auto":
+        if len(self._history) % LOOK_AGAIN == 0 and self._request.objective.parts[0].solve.algorithm == "auto":
             self._look(stage)
 
     def _tell(self, stage, wait):
@@ -90,7 +92,7 @@ class Fit:
         """What crosses back to the caller."""
         columns = np.array(self._history, dtype=np.float64).reshape(-1, 4).T
         history = dict(zip(("loss", "gradient_norm", "horizon", "seconds"), columns, strict=True))
-        asked = self._request.objective
+        asked = self._request.objective.parts[0]
         return RawFit(
             x=self._best.x,
             value=self._best.value,

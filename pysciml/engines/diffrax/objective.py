@@ -1,4 +1,4 @@
-"""The compiled objective: a weighted sum of squares of a solution's distance to data, and its gradient."""
+"""The compiled objective: a loss of a solution's distance to data, and its gradient; sums of such."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...errors import UnsupportedByEngine
+from ...fitting.stages import Stage
 from ...ir.evaluate import evaluate_program
 from ...ir.program import Program
-from ...requests import ObjectiveRequest, Stage
+from ...requests import ObjectiveRequest, SumRequest
 from ..base import AbstractObjective, is_success
 from .algorithms import METHODS, sensitivities_of
 from .control import RESULTS, make_controller
@@ -51,6 +52,8 @@ class Key(NamedTuple):
     sensitivity: str
     max_steps: int
     observe: Program | None = None
+    sees_data: bool = False
+    whole: Program | None = None
 
 
 @lru_cache(maxsize=64)
@@ -60,7 +63,7 @@ def make_loss(key: Key) -> Callable:
     lowered, parametrization = lower_program(key.program), lower_program(key.parametrization)
     terms = diffrax.ODETerm(lambda t, u, p: lowered(t, u, p)[0])
     adjoint = _make_adjoint(key)
-    observe = None if key.observe is None else make_observe(key.observe)
+    compare = _make_comparison(key)
 
     def loss(x, data):
         u0, p = parametrization(x, constants=data.constants)
@@ -78,12 +81,29 @@ def make_loss(key: Key) -> Callable:
             max_steps=key.max_steps,
             throw=False,
         )
-        has_datum = data.weights != 0
-        measured = solution.ys if observe is None else observe(data.saveat, _fill(solution.ys, has_datum), p)
-        residual = jnp.where(has_datum, measured - data.values, 0.0)
-        return jnp.where(solution.result == RESULTS.successful, jnp.sum(data.weights * residual**2), jnp.nan)
+        value = compare(solution.ys, p, data)
+        return jnp.where(solution.result == RESULTS.successful, value, jnp.nan)
 
     return loss
+
+
+def _make_comparison(key):
+    """The function ``(u (time, state), p, data) -> loss`` of a solution."""
+    observe = None if key.observe is None else make_observe(key.observe)
+    whole = None if key.whole is None else lower_program(key.whole)
+
+    def compare(u, p, data):
+        has_datum = data.weights != 0
+        rows = u if observe is None else _fill(u, has_datum)
+        seen = jnp.concatenate((rows, data.values), axis=1) if key.sees_data else rows
+        measured = seen if observe is None else observe(data.saveat, seen, p)
+        if whole is not None:
+            return whole(data.t0, jnp.concatenate((measured.ravel(), data.values.ravel())), p)[0][0]
+        if key.sees_data:
+            return jnp.sum(data.weights * jnp.where(has_datum, measured, 0.0))
+        return jnp.sum(data.weights * jnp.where(has_datum, measured - data.values, 0.0) ** 2)
+
+    return compare
 
 
 def _fill(u, has_datum):
@@ -138,46 +158,101 @@ def compile_objective(key: Key) -> tuple[Callable, Callable]:
 
 
 class DiffraxObjective(AbstractObjective):
-    """An objective of the embedded engine; what ``auto`` becomes is tried at ``x``, over the stretch of a ``stage``."""
+    """An objective of the embedded engine.
+
+    What ``auto`` becomes is tried at ``x``. Of a fit's stage: the number of ``rows`` used and the ``factor`` of their
+    weights. All data are padded to ``length`` rows, so that objectives of one length share what is compiled.
+    """
 
     def __init__(
         self,
         request: ObjectiveRequest,
         x: np.ndarray | None = None,
-        stage: Stage | None = None,
+        rows: int | None = None,
+        factor: float = 1.0,
         least_steps: int = 2048,
+        length: int = 0,
     ):
-        probe = _probe(request, request.x0 if x is None else x, stage)
+        rows = len(request.solve.saveat) if rows is None else rows
+        probe = _probe(request, request.x0 if x is None else x, rows)
         self.algorithm, why_algorithm = probe.algorithm, probe.reason
         self.sensitivity, why_sensitivity = choose_sensitivity(request, self.algorithm)
         self.reason = "; ".join(filter(None, (why_algorithm, why_sensitivity)))
-        most = most_steps(
+        self.most_steps = most_steps(
             request.solve.max_steps, probe.statistics["steps"] + probe.statistics["rejected"], least_steps
         )
-        structure = without_constants(request.parametrization)
-        self.key = Key(request.solve.program, structure, self.algorithm, self.sensitivity, most, request.observe)
-        self.data = make_data(request, self.algorithm)
-        self._here = self.data if stage is None else stage_data(self.data, stage)
+        structure, solve = without_constants(request.parametrization), request.solve
+        words = self.algorithm, self.sensitivity, self.most_steps
+        self.key = Key(solve.program, structure, *words, request.observe, request.sees_data, request.whole)
+        self._data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
         self._value, self._value_and_gradient = compile_objective(self.key)
 
     def value(self, x: np.ndarray) -> float:
         with double_precision():
-            return float(self._value(np.asarray(x, dtype=np.float64), self._here))
+            return float(self._value(np.asarray(x, dtype=np.float64), self._data))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self.evaluate(x, self._here)
+        with double_precision():
+            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self._data)
+        return _if_finite(float(value), np.array(gradient))
 
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.array([self.value_and_gradient(point)[0] for point in points])  # compiles nothing more
 
-    def evaluate(self, x: np.ndarray, data: Data) -> tuple[float, np.ndarray]:
-        """Loss and gradient with other data of the same shapes; both NaN if either is not finite."""
+
+def _if_finite(value, gradient):
+    """Both, or both NaN if either is not finite."""
+    if np.isfinite(value) and np.isfinite(gradient).all():
+        return value, gradient
+    return np.nan, np.full_like(gradient, np.nan)
+
+
+class DiffraxSum(AbstractObjective):
+    """A sum of objectives and penalties; parts of which a stage uses no row are left out."""
+
+    def __init__(
+        self, request: SumRequest, x: np.ndarray | None = None, stage: Stage | None = None, least_steps: int = 2048
+    ):
+        x = request.x0 if x is None else x
+        length = max(len(part.solve.saveat) for part in request.parts)
+        rows = [len(part.solve.saveat) for part in request.parts] if stage is None else stage.rows
+        used = [k for k, n in enumerate(rows) if n]
+        factor = 1.0 if stage is None else stage.factor
+        self._picks = [request.picks[k] for k in used]
+        self.parts = [
+            DiffraxObjective(request.parts[k], x[request.picks[k]], rows[k], factor, least_steps, length) for k in used
+        ]
+        first = self.parts[0]
+        self.algorithm, self.sensitivity, self.reason = first.algorithm, first.sensitivity, first.reason
+        self.most_steps = max(part.most_steps for part in self.parts)
+        self._penalties = [compile_penalty(penalty) for penalty in request.penalties]
+        self.terms = np.zeros(1 + len(self._penalties))
+
+    def value(self, x: np.ndarray) -> float:
+        total = sum(part.value(x[picks]) for part, picks in zip(self.parts, self._picks, strict=True))
         with double_precision():
-            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), data)
-        value, gradient = float(value), np.array(gradient)
-        if np.isfinite(value) and np.isfinite(gradient).all():
-            return value, gradient
-        return np.nan, np.full_like(gradient, np.nan)
+            return total + sum(float(penalty(x)[0]) for penalty in self._penalties)
+
+    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = np.zeros(x.size)
+        self.terms[:] = 0.0
+        for part, picks in zip(self.parts, self._picks, strict=True):
+            value, slope = part.value_and_gradient(x[picks])
+            self.terms[0] += value
+            gradient[picks] += slope
+        for k, penalty in enumerate(self._penalties, 1):
+            with double_precision():
+                value, slope = penalty(x)
+            self.terms[k] = value
+            gradient += np.asarray(slope)
+        return _if_finite(float(self.terms.sum()), gradient)
+
+
+@lru_cache(maxsize=64)
+def compile_penalty(penalty: Program) -> Callable:
+    """The function ``x -> (value, gradient)``."""
+    lowered = lower_program(penalty)
+    return jax.jit(jax.value_and_grad(lambda x: lowered(x)[0][0]))
 
 
 def without_constants(program: Program) -> Program:
@@ -185,11 +260,12 @@ def without_constants(program: Program) -> Program:
     return replace(program, constants=tuple(map(np.zeros_like, program.constants)))
 
 
-def stage_data(data: Data, stage: Stage) -> Data:
-    """The data of a stage of a fit: solved to its horizon only, rows beyond it without weight."""
-    is_used = np.arange(len(data.saveat)) < stage.rows
-    horizon = np.float64(max(stage.horizon, np.nextafter(data.t0, np.inf)))
-    return data._replace(t1=horizon, weights=np.where(is_used[:, None], stage.factor * data.weights, 0.0))
+def stage_data(data: Data, rows: int, factor: float, is_whole: bool) -> Data:
+    """The data of a stage of a fit: solved to its last row only, rows beyond it without weight, or missing."""
+    is_used = (np.arange(len(data.saveat)) < rows)[:, None]
+    horizon = np.maximum(data.saveat[rows - 1], np.nextafter(data.t0, np.inf))
+    values = np.where(is_used, data.values, np.nan) if is_whole else data.values
+    return data._replace(t1=horizon, values=values, weights=np.where(is_used, factor * data.weights, 0.0))
 
 
 def most_steps(limit: int, probed: int, least: int) -> int:
@@ -197,12 +273,13 @@ def most_steps(limit: int, probed: int, least: int) -> int:
     return min(limit, max(least, 1 << (16 * probed).bit_length()))
 
 
-def _probe(request, x, stage):
+def _probe(request, x, rows):
     """A solve at ``x``, to see which method ``auto`` becomes and how many steps it takes."""
     u0, p = evaluate_program(request.parametrization, x)
     solve = replace(request.solve, u0=u0, p=p, saveat=None, progress=False)  # one compilation for all horizons
-    if stage is not None and stage.horizon > solve.t_span[0]:
-        solve = replace(solve, t_span=(solve.t_span[0], stage.horizon))
+    last = request.solve.saveat[rows - 1]
+    if last > solve.t_span[0]:
+        solve = replace(solve, t_span=(solve.t_span[0], last))
     probe = solve_request(solve)
     if probe.reason and not is_success(probe.status[0]):
         return replace(probe, reason=f"{probe.reason} (the probe ended early: {probe.status[0].message})")
@@ -224,17 +301,18 @@ def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, 
     return "checkpointed", f"sensitivity checkpointed, since x has {size} elements (more than {FEW})"
 
 
-def make_data(request: ObjectiveRequest, algorithm: str) -> Data:
-    """The request's numbers as the compiled functions take them."""
+def make_data(request: ObjectiveRequest, algorithm: str, length: int = 0) -> Data:
+    """The request's numbers as the compiled functions take them; rows repeated without weight up to a length."""
     solve = request.solve
     t0, t1 = map(np.float64, solve.t_span)
+    more = max(length - len(solve.saveat), 0) if request.whole is None else 0  # such a loss is of one length
     return Data(
         constants=request.parametrization.constants,
         t0=t0,
         t1=t1,
-        saveat=np.asarray(solve.saveat, dtype=np.float64),
-        values=np.asarray(request.values, dtype=np.float64),
-        weights=np.asarray(request.weights, dtype=np.float64),
+        saveat=np.pad(np.asarray(solve.saveat, dtype=np.float64), (0, more), mode="edge"),
+        values=np.pad(np.asarray(request.values, dtype=np.float64), ((0, more), (0, 0)), mode="edge"),
+        weights=np.pad(np.asarray(request.weights, dtype=np.float64), ((0, more), (0, 0))),
         rtol=np.float64(solve.rtol),
         atol=np.float64(solve.atol),
         dt=None if solve.dt is None else np.float64(solve.dt),

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import FitRequest, ObjectiveRequest, SolveRequest, over_stage
+from ...requests import FitRequest, ObjectiveRequest, SolveRequest, SumRequest
 from ..base import (
     AbstractEngine,
     AbstractObjective,
@@ -127,8 +127,23 @@ class JuliaEngine(AbstractEngine):
             floats(NO_TIMES if request.saveat is None else request.saveat),
         )
 
-    def make_objective(self, request: ObjectiveRequest, stage: Stage | None = None) -> "JuliaObjective":
-        request = request if stage is None else over_stage(request, stage)
+    def make_objective(self, request: SumRequest, stage: Stage | None = None) -> "JuliaObjective":
+        parts = [self._make_part(part) for part in request.parts]
+        for part, rows in zip(parts, () if stage is None else stage.rows, strict=stage is not None):
+            self._bridge.call("use_rows!", part.handle, rows, stage.factor)
+        if request.is_single:
+            return parts[0]
+        sizes = [len(picks) for picks in request.picks]
+        handle = self._bridge.call(
+            "make_sum",
+            [part.handle for part in parts],
+            np.concatenate(request.picks),
+            np.cumsum([0, *sizes]),
+            [self._load.reversed(penalty) for penalty in request.penalties],
+        )
+        return JuliaObjective(self._bridge, handle, request.parts[0], parts)
+
+    def _make_part(self, request: ObjectiveRequest) -> "JuliaObjective":
         solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
@@ -145,6 +160,8 @@ class JuliaEngine(AbstractEngine):
             *_options(solve),
             None if request.observe is None else self._load.reversed(request.observe),
             int(solve.u0.size),
+            request.sees_data,
+            None if request.whole is None else self._load.reversed(request.whole),
             *([self._load.events(solve.events, is_reversed=True)] if solve.events else []),
         )
         return JuliaObjective(self._bridge, handle, request)
@@ -156,10 +173,10 @@ class JuliaEngine(AbstractEngine):
             "fit_request",
             objective.handle,
             floats(request.objective.x0),
-            request.objective.solve.algorithm == "auto",
+            request.objective.parts[0].solve.algorithm == "auto",
             np.array([_OPTIMIZERS[stage.optimizer] for stage in stages]),
             *(
-                np.array([getattr(stage, name) for stage in stages])
+                np.array([getattr(stage, name) for stage in stages]).ravel()
                 for name in ("steps", "learning_rate", "rows", "factor", "horizon")
             ),
             has_partial=True,
@@ -216,8 +233,10 @@ class JuliaEngine(AbstractEngine):
 class JuliaObjective(AbstractObjective):
     """An objective that stays in Julia between calls."""
 
-    def __init__(self, bridge: Bridge, handle: Handle, request: ObjectiveRequest):
-        self._bridge, self.handle = bridge, handle
+    def __init__(
+        self, bridge: Bridge, handle: Handle, request: ObjectiveRequest, parts: Sequence["JuliaObjective"] = ()
+    ):
+        self._bridge, self.handle, self.parts = bridge, handle, parts
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
             refuse_reversal(self.algorithm, bool(request.solve.events))
@@ -233,7 +252,7 @@ class JuliaObjective(AbstractObjective):
 
     @property
     def has_frozen_steps(self) -> bool:
-        return self._bridge.call("is_replayed", self.handle)
+        return not self.parts and self._bridge.call("has_frozen_steps", self.handle)
 
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return self._bridge.call("nearby_values", self.handle, floats(x), floats(points).T)

@@ -73,12 +73,12 @@ def decay_request(stages, start=(0.3, 0.3), **options):
     return FitRequest(make_objective_request(solve, values, weights), tuple(stages))
 
 
-ADAM = Stage("adam", 60, 0.05, 8, 1.0, 2.0)
-LBFGS = Stage("lbfgs", 30, 1.0, 8, 1.0, 2.0)
+ADAM = Stage("adam", 60, 0.05, (8,), 1.0, 2.0)
+LBFGS = Stage("lbfgs", 30, 1.0, (8,), 1.0, 2.0)
 
 
 def test_adam_then_lbfgs_find_the_parameters():
-    stages = (Stage("adam", 25, 0.05, 3, 8 / 3, 0.75), ADAM, LBFGS)
+    stages = (Stage("adam", 25, 0.05, (3,), 8 / 3, 0.75), ADAM, LBFGS)
     reports = []
     fit = ENGINE.fit(decay_request(stages), reports.append)
     assert fit.status is Status.SUCCESS
@@ -103,8 +103,8 @@ def test_same_request_gives_the_same_bits():
 
 def test_stage_uses_its_rows_only():
     """Nonsense beyond the first three rows does not matter, nor is it reached."""
-    request = decay_request((Stage("lbfgs", 30, 1.0, 3, 1.0, 0.75),))
-    request.objective.values[3:] = 1e6
+    request = decay_request((Stage("lbfgs", 30, 1.0, (3,), 1.0, 0.75),))
+    request.objective.parts[0].values[3:] = 1e6
     fit = ENGINE.fit(request)
     np.testing.assert_allclose(fit.x, [1.2, 0.4], rtol=1e-3)
 
@@ -115,7 +115,7 @@ def test_steps_into_failure_are_rejected():
         lambda t, u, p: {"x": p.a * u.x**2}, {"x": 1.0}, (0, 2), {"a": 0.1}, "Tsit5", saveat=np.array([1.0, 2.0])
     )
     objective = make_objective_request(solve, np.full((2, 1), 50.0), np.array([[1e-4], [0.0]]))
-    fit = ENGINE.fit(FitRequest(objective, (Stage("adam", 30, 0.3, 2, 1.0, 2.0),)))
+    fit = ENGINE.fit(FitRequest(objective, (Stage("adam", 30, 0.3, (2,), 1.0, 2.0),)))
     losses = fit.history["loss"]
     assert fit.status is Status.SUCCESS
     assert np.isnan(losses).any() and np.isfinite(losses).any()
@@ -125,7 +125,7 @@ def test_steps_into_failure_are_rejected():
 
 def test_start_that_can_not_be_solved():
     solve = make_request(lambda t, u, p: {"x": p.a * u.x**2}, {"x": 1.0}, (0, 2), {"a": 5.0}, saveat=np.array([2.0]))
-    request = FitRequest(make_objective_request(solve, np.zeros((1, 1))), (Stage("adam", 5, 0.1, 1, 1.0, 2.0),))
+    request = FitRequest(make_objective_request(solve, np.zeros((1, 1))), (Stage("adam", 5, 0.1, (1,), 1.0, 2.0),))
     fit = ENGINE.fit(request)
     assert fit.status is Status.FAILED and "start of stage 1" in fit.message
     assert np.isnan(fit.value) and fit.x[0] == 5.0 and len(fit.history["loss"]) == 0
@@ -163,7 +163,7 @@ def test_auto_looks_again(monkeypatch):
 
     solve = make_request(model, {"x": 1.0}, (0, 20), {"k": 0.002}, saveat=saveat)
     values = np.cos(saveat)[:, None]
-    fit = ENGINE.fit(FitRequest(make_objective_request(solve, values), (Stage("adam", 60, 1.0, 2, 1.0, 20.0),)))
+    fit = ENGINE.fit(FitRequest(make_objective_request(solve, values), (Stage("adam", 60, 1.0, (2,), 1.0, 20.0),)))
     assert fit.x[0] > 0.1
     assert fit.algorithm == "Kvaerno5"
     assert "not stiff" in fit.reason and "auto: stiff" in fit.reason and "from iteration" in fit.reason

@@ -119,9 +119,10 @@ def test_start_values_are_differentiated_too():
         return {"x": -p.k * u.x, "y": u.x * 0}
 
     solve = make_request(model, {"x": 9.0, "y": 9.0}, (0, 1), {"k": 9.0}, "Tsit5", saveat=np.array([1.0]), **TIGHT)
-    request = ps.requests.ObjectiveRequest(
+    part = ps.requests.ObjectiveRequest(
         solve, parametrization, np.array([2.0, 3.0, np.log(0.5)]), np.zeros((1, 2)), np.array([[1.0, 10.0]])
     )
+    request = ps.requests.sum_of_one(part)
     value, gradient = ENGINE.make_objective(request).value_and_gradient(request.x0)
     x_end = 2 * np.exp(-0.5)
     assert value == pytest.approx(x_end**2 + 90, rel=1e-9)

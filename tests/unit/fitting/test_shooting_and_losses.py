@@ -68,17 +68,17 @@ def test_horizons_grow_to_the_whole_span():
     times = np.arange(1900.0, 1917.0)
     mask = np.ones((17, 2), dtype=bool)
     mask[16, 1] = False
-    stages = make_stages(GrowingHorizon(4), (Adam(steps=10), LBFGS(steps=5)), times, mask, 1900.0)
+    stages = make_stages(GrowingHorizon(4), (Adam(steps=10), LBFGS(steps=5)), [(times, mask)], [1900.0])
     assert [s.horizon for s in stages] == [1904, 1908, 1912, 1916, 1916]
     assert [s.steps for s in stages] == [2, 2, 2, 4, 5]
-    assert [s.rows for s in stages] == [5, 9, 13, 17, 17]
+    assert [s.rows for s in stages] == [(5,), (9,), (13,), (17,), (17,)]
     assert [s.optimizer for s in stages] == ["adam"] * 4 + ["lbfgs"]
     assert stages[0].factor == pytest.approx(33 / 10) and stages[-1].factor == 1.0
 
 
 def test_horizons_without_data_are_passed_over():
     times = np.array([0.0, 9.0, 10.0])
-    stages = make_stages(GrowingHorizon(4), (Adam(steps=8),), times, np.ones((3, 1), dtype=bool), 0.0)
-    assert [s.rows for s in stages] == [3]
-    single = make_stages(read_strategy(()), (Adam(steps=8),), times, np.ones((3, 1), dtype=bool), 0.0)
-    assert [s.rows for s in single] == [3]
+    stages = make_stages(GrowingHorizon(4), (Adam(steps=8),), [(times, np.ones((3, 1), dtype=bool))], [0.0])
+    assert [s.rows for s in stages] == [(3,)]
+    single = make_stages(read_strategy(()), (Adam(steps=8),), [(times, np.ones((3, 1), dtype=bool))], [0.0])
+    assert [s.rows for s in single] == [(3,)]

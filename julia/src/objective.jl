@@ -1,0 +1,117 @@
+# A loss of a solution's distance to data as a function of a flat vector x.
+
+"""
+    Objective
+
+`value = factor * sum(weights .* (u .- values).^2)` over the first `rows` times. `parametrization(u0, p, x)` gives the
+initial value and the parameters. `values` and `weights` are `(state, time)`; where there is `observe(y, u, p, t)`, its `y`
+takes the place of the state `u`, and they are `(observable, time)`.
+
+Other losses: if `sees_data`, `observe` is given the state with the time's `values` behind it, and its `y` are losses, of which
+`factor * sum(weights .* y)` is the value. If there is `whole(l, z, p, t)`, the value is its one output, for `z` all measured
+quantities, time by time, and then all `values`; `weights` then hold its slopes at the last x.
+"""
+mutable struct Objective
+    const f::RightHandSide
+    const parametrization::Program
+    const t0::Float64
+    const times::Vector{Float64}
+    const values::Matrix{Float64}
+    const weights::Matrix{Float64}
+    const n_parameters::Int
+    const options::Options
+    word::String
+    sensitivity::String
+    rows::Int
+    factor::Float64
+    const picks_sensitivity::Bool
+    const n_states::Int
+    const observe::Union{Nothing, RightHandSide}
+    const sees_data::Bool
+    const whole::Union{Nothing, RightHandSide}
+end
+
+n_states(o::Objective) = o.n_states
+n_measured(o::Objective) = size(o.weights, 1)
+
+"Initial value and parameters at x, of x's number type."
+function parametrize(o::Objective, x::Vector{T}) where {T}
+    u0, p = Vector{T}(undef, n_states(o)), Vector{T}(undef, o.n_parameters)
+    o.parametrization(u0, p, x)
+    return u0, p
+end
+
+"What the data of one time are compared with, or losses."
+function measured(o::Objective, u, p, row)
+    z = o.sees_data ? vcat(u, view(o.values, :, row)) : u
+    return measured(o.observe, z, p, o.times[row], n_measured(o))
+end
+
+is_linear(o) = o.sees_data || o.whole !== nothing
+
+"What one time adds to the value."
+function misfit(o, u, p, row)
+    y = measured(o, u, p, row)
+    total = zero(eltype(y))
+    for i in eachindex(y) # an observable may be NaN where there is no datum
+        iszero(o.weights[i, row]) && continue
+        total += o.weights[i, row] * (is_linear(o) ? y[i] : (y[i] - o.values[i, row])^2)
+    end
+    return o.factor * total
+end
+
+"""
+    misfit_slopes!(slope, p_slope, o, u, p, row)
+
+The slope of what one time adds by the state there; its slope by the parameters that observables see is added to `p_slope`.
+"""
+function misfit_slopes!(slope, p_slope, o, u, p, row)
+    if is_linear(o)
+        v = o.factor .* view(o.weights, :, row)
+    else
+        y = measured(o, u, p, row)
+        slope_of(w, difference) = iszero(w) ? 0.0 : 2 * o.factor * w * difference
+        v = [slope_of(o.weights[i, row], y[i] - o.values[i, row]) for i in eachindex(y)]
+    end
+    o.observe === nothing && return copyto!(slope, v)
+    o.sees_data || return pull_back_observables!(slope, p_slope, o.observe, v, u, p, o.times[row])
+    z = vcat(u, view(o.values, :, row))
+    pulled = pull_back_observables!(similar(z), p_slope, o.observe, v, z, p, o.times[row])
+    return copyto!(slope, 1, pulled, 1, length(slope))
+end
+
+"The value, given the states at all times."
+function total_misfit(o::Objective, rows, p)
+    o.whole === nothing || return whole_loss(o, whole_input(o, rows, p), p)
+    return sum(misfit(o, rows[k], p, k) for k in 1:(o.rows); init = 0.0)
+end
+
+# ---- a loss of the whole solution
+
+"All measured quantities and all values, one after the other; values beyond the rows in use are missing."
+function whole_input(o, rows, p)
+    seen = [measured(o, rows[min(k, o.rows)], p, min(k, o.rows)) for k in eachindex(o.times)]
+    values = copy(o.values)
+    values[:, (o.rows + 1):end] .= NaN
+    return vcat(seen..., vec(values))
+end
+
+function whole_loss(o, z, p)
+    out = Vector{promote_type(eltype(z), eltype(p))}(undef, 1)
+    o.whole(out, z, p, o.t0)
+    return out[1]
+end
+
+"Put the slopes of a whole solution's loss into the weights: its value and slopes by the parameters that it sees, () if a solve fails."
+function linearise!(o::Objective, u0, p)
+    rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
+    rows === nothing && return ()
+    z, p_slope = whole_input(o, rows, p), zero(p)
+    slopes = pull_back_observables!(similar(z), p_slope, o.whole, [1.0], z, p, o.t0)
+    fill!(o.weights, 0.0)
+    m = n_measured(o)
+    for k in eachindex(o.times) # rows beyond those in use repeat the last
+        @views o.weights[:, min(k, o.rows)] .+= slopes[((k - 1) * m + 1):(k * m)]
+    end
+    return whole_loss(o, z, p), p_slope
+end
