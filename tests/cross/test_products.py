@@ -68,7 +68,7 @@ def test_gauss_newton_is_the_squared_jacobian():
         np.testing.assert_allclose(one, one.T, atol=1e-9 * np.max(np.abs(one)))
         assert np.linalg.eigvalsh((one + one.T) / 2).min() > 0
     np.testing.assert_allclose(found["julia"], found["diffrax"], rtol=1e-6)
-    request = misfit._verified.request
+    request = misfit._verified.request.parts[0]
 
     def residuals(x):
         ds = ps.solve(misfit.problem(x), "DP8", saveat=request.solve.saveat, engine="diffrax", **TIGHT)
