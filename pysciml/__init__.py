@@ -14,6 +14,7 @@ from .api.sensitivities import sensitivities
 from .api.solve import solve
 from .api.solve_many import solve_many
 from .api.source import source
+from .api.standard_errors import standard_errors
 from .datasets.examples import load_example
 from .engines.base import Status
 from .errors import (
@@ -77,4 +78,5 @@ __all__ = [
     "solve",
     "solve_many",
     "source",
+    "standard_errors",
 ]

@@ -1,0 +1,141 @@
+"""standard_errors(): how sure a fit by least squares is of each parameter."""
+
+import numpy as np
+import xarray as xr
+
+from ..errors import ProblemError, UnsupportedByEngine
+from .fit_result import FitResult
+from .fitted import SQUARES, Fitted, read_fitted
+
+CUTOFF = 1e-6  # relative size of a singular value below which its direction isn't determined
+MENTIONED = 0.05  # share of the largest from which a parameter's part of such a direction is said
+
+
+def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
+    """Return standard errors, confidence intervals and correlations of what a fit by least squares trained.
+
+    Parameters
+    ----------
+    result : FitResult
+        What :func:`fit` returned, with ``loss="nmse"`` or ``"mse"``.
+    level : float, default 0.95
+        Probability of the confidence intervals (dimensionless).
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``parameter``, one element of what was trained each: ``estimate``, ``standard_error``, ``lower`` and
+        ``upper``, in the unit that the coordinate ``unit`` names; ``covariance`` and ``correlation (parameter,
+        parameter_2)``; ``residual_deviation (variable)``, the estimated deviation of the data from the model, in the
+        unit of the data. ``attrs`` hold ``level``, ``n_data`` and ``degrees_of_freedom``.
+
+    Raises
+    ------
+    ProblemError
+        If the data do not determine all that was trained: the message says which parameters can move together
+        without changing the fit. Also if there are no more data than parameters.
+    UnsupportedByEngine
+        For other losses, and where :func:`sensitivities` has no derivative.
+    SolveFailed
+        If the fitted problem can't be solved with tangents.
+
+    Notes
+    -----
+    With the residuals ``r`` in units of their scale (the data's deviation for ``"nmse"``) and their slopes ``J`` by
+    forward sensitivities, errors of one variance in these units give ``cov = s**2 inv(J'J)``, ``s**2 = r'r/(n - k)``,
+    and ``estimate -+ t standard_error`` with Student's t. That is exact where the solution is linear in the
+    parameters, else as good as the straight line through the estimate; :func:`profile` looks further.
+
+    References
+    ----------
+    Seber, Wild (1989), Nonlinear Regression, doi:10.1002/0471725315
+
+    Examples
+    --------
+    >>> import pysciml as ps, xarray as xr
+    >>> problem = ps.ODEProblem(lambda t, u, p: {"x": p.rate}, {"x": 0.0}, (0, 2), {"rate": 0.5})
+    >>> data = xr.Dataset({"x": ("time", [1.1, 1.9])}, {"time": [1.0, 2.0]})
+    >>> result = ps.fit(problem, data, loss="mse", optimizer="lbfgs", engine="diffrax", progress=False)
+    >>> found = ps.standard_errors(result)
+    >>> round(float(found.standard_error.sel(parameter="rate")), 3)
+    0.06
+    """
+    if not 0 < level < 1:
+        raise ProblemError(f"standard_errors: level must be between 0 and 1, got {level!r}")
+    fitted = read_fitted("standard_errors", result)
+    if result.settings["loss"] not in SQUARES:
+        raise UnsupportedByEngine(
+            f"standard_errors: no engine has them for the loss {result.settings['loss']!r}; use 'nmse' or 'mse'"
+        )
+    residuals, slopes = fitted.residuals()
+    freedom = residuals.size - slopes.shape[1]
+    if freedom < 1:
+        raise ProblemError(
+            f"standard_errors: {residuals.size} data for {slopes.shape[1]} parameters leave nothing to estimate their "
+            "error from; give more data, or train less"
+        )
+    variance = float(residuals @ residuals) / freedom
+    covariance = variance * _inverse(slopes, fitted)
+    return _to_dataset(fitted, covariance, variance, freedom, level)
+
+
+def _inverse(slopes, fitted):
+    """``inv(J'J)``; ProblemError where a direction has no influence on the data."""
+    size = np.sqrt(np.sum(slopes**2, axis=0))
+    x = fitted.x
+    relative = np.where(x != 0, np.abs(x), 1.0)
+    silent = size * relative <= 1e-9 * np.max(size * relative)
+    if silent.any():
+        names = ", ".join(name for name, is_silent in zip(fitted.names, silent, strict=True) if is_silent)
+        raise ProblemError(
+            f"standard_errors: {names} has no influence on the data, so they say nothing of it; leave it out of what "
+            "is trained, or measure what depends on it"
+        )
+    _, values, directions = np.linalg.svd(slopes / size, full_matrices=False)
+    if values[-1] < CUTOFF * values[0]:
+        raise ProblemError(_undetermined(directions[-1] / size / relative, fitted.names))
+    root = (directions.T / values) / size[:, None]
+    return root @ root.T
+
+
+def _undetermined(direction, names):
+    """Which parameters can move together without changing the fit, ``direction`` being their relative changes."""
+    largest = np.argmax(np.round(np.abs(direction) / np.max(np.abs(direction)), 3))
+    direction = direction / direction[largest]
+    moved = [(name, part) for name, part in zip(names, direction, strict=True) if abs(part) >= MENTIONED]
+    told = ", ".join(f"{name} by {part:+.3g} %" for name, part in moved)
+    return (
+        f"standard_errors: the data do not determine all that was trained: changing {told} together leaves the fit as "
+        f"it is; hold one of them (leave it out of trainable), or measure something that tells them apart"
+    )
+
+
+def _to_dataset(fitted: Fitted, covariance, variance, freedom, level):
+    """Everything by the names of what was trained."""
+    from scipy.stats import t
+
+    error = np.sqrt(np.diag(covariance))
+    margin = float(t.ppf(0.5 + 0.5 * level, freedom)) * error
+    names, x, scales = list(fitted.names), fitted.x, fitted.result.settings["scales"]
+    pair = ("parameter", "parameter_2")
+    variables = {
+        "estimate": ("parameter", x, {"long_name": "estimate"}),
+        "standard_error": ("parameter", error, {"long_name": "standard error"}),
+        "lower": ("parameter", x - margin, {"long_name": f"lower end of the {level:.0%} confidence interval"}),
+        "upper": ("parameter", x + margin, {"long_name": f"upper end of the {level:.0%} confidence interval"}),
+        "covariance": (pair, covariance, {"long_name": "covariance"}),
+        "correlation": (pair, covariance / np.outer(error, error), {"long_name": "correlation"}),
+        "residual_deviation": (
+            "variable",
+            np.sqrt(variance) * np.array(list(scales.values())),
+            {"long_name": "deviation of the data from the model"},
+        ),
+    }
+    coords = {
+        "parameter": np.array(names, dtype=object),
+        "parameter_2": np.array(names, dtype=object),
+        "unit": ("parameter", np.array(fitted.units, dtype=object)),
+        "variable": np.array(list(scales), dtype=object),
+    }
+    attrs = {"level": level, "n_data": int(freedom + x.size), "degrees_of_freedom": int(freedom)}
+    return xr.Dataset(variables, coords, attrs)
