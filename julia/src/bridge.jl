@@ -97,7 +97,7 @@ end
 function solve_with_events(events, program, u0, p, t0, arguments...)
     t, u, rest... = solve_request(program, u0, p, t0, arguments..., nothing, events)
     n = events.is_over ? searchsortedlast(t, events.times[end]) : length(t)
-    parameters = reshape(events.parameters, length(events.changed), length(events.fired))
+    parameters = reshape(copy(events.parameters), length(events.changed), length(events.fired)) # a call may be made again
     return t[1:n], put_samples!(u[:, 1:n], t, events), rest..., events.times, events.fired .- 1, parameters
 end
 

@@ -3,7 +3,7 @@
 
 is_reversed(word) = word in EXPLICIT || word in ROSENBROCK
 
-"Can the steps of an objective's method be done again? Those of a Rosenbrock method with the very Jacobian that it has used."
+"Are the steps of an objective's method known? Those of a Rosenbrock method have the very Jacobian that is known."
 function has_known_steps(o::Objective)
     word = method_of(o.word)
     has_jacobian = n_states(o) <= LARGEST_JACOBIAN || has_sparse_jacobian(o.f)
@@ -11,7 +11,8 @@ function has_known_steps(o::Objective)
     return word in EXPLICIT || (word in ROSENBROCK && has_jacobian && is_fresh && o.f.derivatives !== nothing)
 end
 
-is_replayed(o::Objective) = has_known_steps(o)
+"Can they be taken again from elsewhere? Not where steps end at moments that move with the solution."
+is_replayed(o::Objective) = has_known_steps(o) && all(event -> event.condition === nothing, o.options.events.list)
 
 "Can they be reversed?"
 is_reversed(o::Objective) = o.f.pullback !== nothing && has_known_steps(o) &&
@@ -161,8 +162,6 @@ function add_datum_between!(u_slope, memory, o, tableau, step, p, row)
     spread!(memory.cotangents, 1.0, w, memory.slope, eachindex(w))
     return loss
 end
-
-const NOT_KEPT = Vector64[]
 
 "Value and slopes by the initial value and the parameters, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)

@@ -51,6 +51,7 @@ mutable struct Events
     keeps_jumps::Bool
     jumps::Vector{Jump}
     steps::Int
+    is_cut::Bool # the present step, to end where something fires
 end
 
 function Events(list = Event[])
@@ -58,7 +59,7 @@ function Events(list = Event[])
     changed = sort!(unique(reduce(vcat, (event.p_index for event in list); init = Int[])))
     return Events(
         list, changed, ones(Int, n), zeros(n), zeros(Bool, n), 0.0, 0.0, zeros(Bool, n), false, Float64[], Float64[],
-        [0.0], Float64[], Float64[], Int[], Float64[], Float64[], Vector64[], false, Jump[], 0
+        [0.0], Float64[], Float64[], Int[], Float64[], Float64[], Vector64[], false, Jump[], 0, false
     )
 end
 
@@ -87,6 +88,7 @@ function start!(events::Events, u, p, (t, t_end))
     isempty(events.u0) ? (events.u0 = copy(u); events.p0 = copy(p)) : (copyto!(u, events.u0); copyto!(p, events.p0))
     foreach(empty!, (events.times, events.fired, events.parameters, events.moments, events.samples, events.jumps))
     events.steps = 0
+    events.is_cut = false
     fill!(events.next, 1)
     fill!(events.is_fresh, false)
     events.is_over = false
@@ -150,7 +152,8 @@ function find_firing!(events::Events, integrator)
         events.fires[k] = roots[k] <= moment + near
     end
     moment == t1 && mark_times!(events, t1)
-    moment < t1 && SciMLBase.change_t_via_interpolation!(integrator, moment)
+    events.is_cut = moment < t1
+    events.is_cut && SciMLBase.change_t_via_interpolation!(integrator, moment)
     any(events.fires) || look!(events, integrator.u, integrator.p, t1)
     return any(events.fires)
 end

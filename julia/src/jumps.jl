@@ -1,4 +1,5 @@
-# Firings of events for `discrete.jl`: what changes there is done again, and cotangents are taken back through it.
+# Firings of events for `discrete.jl`: what changes there is done again, and cotangents are taken back through it. A firing that the
+# solution brings about moves with it: Galán, Feehery, Barton (1999), doi:10.1016/S0168-9274(98)00125-1.
 
 step_of(jump::Jump) = jump.step
 step_of(s::Int) = s
@@ -51,26 +52,64 @@ function cross!(u_slope, memory, o, u, p, t, s, row)
     loss = has_row && before === nothing ? add_datum!(u_slope, memory, o, state, p, row) : 0.0
     pull_shared!(u_slope, memory, o.f, state, p, t)
     fill!(memory.shared, 0.0)
+    condition = moving_condition(events, jumps, t)
+    t_slope = condition === nothing ? 0.0 : -slope_along(o.f, u_slope, state, p, t)
     for k in reverse(eachindex(jumps))
-        reverse_jump!(u_slope, memory, events, jumps[k], p, t)
+        t_slope += reverse_jump!(u_slope, memory, events, jumps[k], p, t)
+        k == 1 && condition !== nothing && reverse_moment!(u_slope, memory, o.f, condition, t_slope, jumps[1].u, p, t)
         has_row && k == before && (loss += add_datum!(u_slope, memory, o, jumps[k].u, p, row))
     end
     return loss, row - has_row
 end
 
-"Take the cotangents of the state and of the parameters back through an effect."
+"Gradients that don't exist where a solve has gone."
+struct NoDerivative <: Exception
+    text::String
+end
+
+Base.showerror(io::IO, error::NoDerivative) = print(io, "NoDerivative: ", error.text)
+
+"The condition that a moment at which something changes follows from; nothing if it is given."
+function moving_condition(events, jumps, t)
+    conditions = [event.condition for event in (events.list[jump.event] for jump in jumps) if event.effect !== nothing]
+    isempty(conditions) && return nothing
+    all(==(conditions[1]), conditions) && return conditions[1]
+    throw(NoDerivative("events with different conditions, or with and without one, fire at the same moment, t = $t"))
+end
+
+"The product of a cotangent with the solution's slope."
+slope_along(f, v, u, p, t) = (du = similar(u); f(du, u, p, t); sum(v .* du))
+
+"""
+    reverse_moment!(u_slope, memory, f, condition, t_slope, u, p, t)
+
+Add to the cotangents of the state at a fixed time and of the parameters what comes of the moment t, at which the condition is zero:
+`u_slope` is that of the state `u` there, `t_slope` that of the moment by all else.
+"""
+function reverse_moment!(u_slope, memory, f, condition, t_slope, u, p, t)
+    slopes = [0.0], similar(u), similar(p)
+    condition.pullback(slopes..., t, u, p, 1.0)
+    rate = slopes[1][1] + slope_along(f, slopes[2], u, p, t)
+    iszero(rate) && throw(NoDerivative("the condition of an event has no slope along the solution where it fires, at t = $t"))
+    factor = (t_slope + slope_along(f, u_slope, u, p, t)) / rate
+    u_slope .-= factor .* slopes[2]
+    memory.total .-= factor .* slopes[3]
+    return nothing
+end
+
+"Take the cotangents of the state and of the parameters back through an effect: the slope by its time."
 function reverse_jump!(u_slope, memory, events, jump, p, t)
     event = events.list[jump.event]
     p[events.changed] = jump.p
-    event.effect === nothing && return nothing
+    event.effect === nothing && return 0.0
     isempty(event.p_index) || add_factors!(memory.total, memory.factors)
     cotangents = take_out!(u_slope, event.u_index), take_out!(memory.total, event.p_index)
-    u_found, p_found = similar(u_slope), similar(p)
+    t_found, u_found, p_found = [0.0], similar(u_slope), similar(p)
     row = isempty(event.rows) ? () : (event.rows[:, jump.count],)
-    event.effect.pullback([0.0], u_found, p_found, t, jump.u, p, row..., filter(!isempty, cotangents)...)
+    event.effect.pullback(t_found, u_found, p_found, t, jump.u, p, row..., filter(!isempty, cotangents)...)
     u_slope .+= u_found
     memory.total .+= p_found
-    return nothing
+    return t_found[1]
 end
 
 "Some elements of x, which become 0."

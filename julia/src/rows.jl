@@ -33,7 +33,7 @@ function start_rows!(rows::Rows, u, t)
 end
 
 "Save what the step that has just been taken reaches."
-function add_step!(rows::Rows, integrator)
+function add_step!(rows::Rows, integrator, is_cut = false)
     is_within = false
     while rows.n < length(rows.times) && rows.next <= integrator.t
         if rows.next == integrator.t

@@ -26,7 +26,7 @@ end
 
 function (look::Watch)(u, t, integrator)
     must_stop = watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
-    look.record === nothing || add_step!(look.record, integrator)
+    look.record === nothing || add_step!(look.record, integrator, look.events.is_cut)
     return must_stop
 end
 

@@ -43,6 +43,29 @@ def infusion():
     return ps.Schedule(pd.DataFrame(table))
 
 
+def threshold(effect=None, **options):
+    """Where a state falls to a line that depends on a parameter and on time."""
+
+    def changes(t, u, p):
+        return {"k": 1.5 * p.k + 0.1 * u.x, "y": u.y + p.d * t + 0.5}
+
+    return ps.Event(lambda t, u, p: u.x - 0.9 * p.c - 0.05 * t, effect or changes, direction=-1, **options)
+
+
+def make_ball(*events):
+    p = {"g": 9.81, "r": 0.8, "d": 0.1}
+    return ps.ODEProblem(
+        lambda t, u, p: {"h": u.v, "v": -p.g - p.d * u.v}, {"h": 1.0, "v": 0.1}, (0, 3), p, events=events
+    )
+
+
+def bounce(effect=lambda t, u, p: {"v": -p.r * u.v}):
+    return ps.Event(lambda t, u, p: u.h, effect, direction=-1)
+
+
+BALL, FLIGHT = ["g", "r", "d", "u0_h", "u0_v"], np.linspace(0.1, 2.5, 25)
+
+
 def make_data(times, names=("x", "y")):
     t = np.asarray(times, dtype=np.float64)
     return xr.Dataset({name: ("time", 0.3 + np.sin(t + k)) for k, name in enumerate(names)}, {"time": t})
@@ -104,6 +127,52 @@ def test_the_gradient_is_the_derivative(case, algorithm):
     assert_right(make(), make_data(times), algorithm)
 
 
+ROOTS = {
+    "a threshold": lambda: make_pair(threshold()),
+    "and doses": lambda: make_pair(threshold(), dose_every(0.7)),
+    "of time alone": lambda: make_pair(ps.Event(lambda t, u, p: t - p.d, lambda t, u, p: {"x": u.x + t})),
+    "without effect": lambda: make_pair(ps.Event(lambda t, u, p: u.x - 1.0), dose(1.0)),
+    "two of one condition": lambda: make_pair(threshold(), threshold(lambda t, u, p: {"x": u.x * p.k, "k": 0.5 * p.d})),
+}
+
+
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern9", "Rodas5P"])
+@pytest.mark.parametrize("case", ROOTS)
+def test_events_that_move_with_the_solution(case, algorithm):
+    assert_right(ROOTS[case](), make_data([0.2, 0.7, 1.5, 2.0, 3.0]), algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern7", "Rodas4"])
+def test_a_bouncing_ball(algorithm):
+    worn = bounce(lambda t, u, p: {"r": 0.98 * p.r, "v": 1.05 * u.v})
+    kick = ps.Event(None, lambda t, u, p: {"v": u.v + p.r, "d": 2 * p.d}, times=[0.2, 1.0, 1.6])
+    for events in ([bounce()], [bounce(), worn, kick]):
+        assert_right(make_ball(*events), make_data(FLIGHT, ("h", "v")), algorithm, BALL)
+
+
+def test_a_bounce_by_its_closed_form():
+    """Without friction, h = r v (t - s) - g (t - s)**2 / 2 behind the bounce at s, where it hits with v = g s."""
+    g, r, t = 9.81, 0.8, 0.8
+    problem = make_ball(bounce()).remake(p={"d": 0.0}, u0={"v": 0.0})
+    data = xr.Dataset({"h": ("time", [0.0])}, {"time": [t]})
+    o = ps.objective(problem, data, loss="mse", trainable=["g", "r"], engine="julia", algorithm="Vern9", **TIGHT)
+    s = np.sqrt(2 / g)
+    ds, v = -s / (2 * g), np.sqrt(2 * g)
+    h = r * v * (t - s) - g * (t - s) ** 2 / 2
+    by_g = r * (1 / v) * (t - s) - r * v * ds - (t - s) ** 2 / 2 + g * (t - s) * ds
+    value, gradient = o(o.x0)
+    assert value == pytest.approx(h**2, rel=1e-9)
+    np.testing.assert_allclose(gradient, [2 * h * by_g, 2 * h * v * (t - s)], rtol=1e-8)
+
+
+def test_a_fit_through_bounces():
+    data = ps.solve(make_ball(bounce()), "Tsit5", saveat=FLIGHT, engine="julia", rtol=1e-9)[["h"]]
+    start = make_ball(bounce()).remake(p={"r": 0.77, "d": 0.05})
+    options = {"optimizer": ps.LBFGS(steps=60), "strategy": (), "engine": "julia", "progress": False}
+    result = ps.fit(start, data, trainable=["r", "d"], verify="always", **options)
+    assert result.p.r == pytest.approx(0.8, rel=1e-3) and result.p.d == pytest.approx(0.1, rel=1e-2)
+
+
 @pytest.mark.parametrize("sample", ["after", "before"])
 def test_observables_see_the_parameters_of_their_side(sample):
     problem = make_pair(
@@ -150,6 +219,17 @@ def test_another_event_is_another_gradient_to_confirm():
 REFUSED = {
     "another way": (lambda: make_pair(dose(1.0)), {"sensitivity": "gauss"}, "'gauss' with events"),
     "another method": (lambda: make_pair(dose(1.0)), {"algorithm": "FBDF"}, "gradients through events.*'FBDF'"),
+    "two at one moment": (
+        lambda: make_pair(dose(1.0), ps.Event(lambda t, u, p: t - 1.0, lambda t, u, p: {"x": u.x + 1.0})),
+        {"algorithm": "Tsit5"},
+        "no gradient here: events with different conditions, .* t = 1.0",
+    ),
+    "a condition that jumps": (
+        lambda: make_pair(ps.Event(lambda t, u, p: np.where(t > p.d, 1.0, -1.0), lambda t, u, p: {"x": u.x + 1.0})),
+        {"algorithm": "Tsit5"},
+        "no gradient here: the condition of an event has no slope .* t = 0.9",
+    ),
+    "an end where a state asks": (lambda: make_pair(threshold(terminal=True)), {}, "gradient of 'terminal events'"),
     "an end before the data": (lambda: make_pair(stop(1.0)), {}, "gradient of 'terminal events'"),
     "the other engine": (lambda: make_pair(dose(1.0)), {"engine": "diffrax"}, "'events'; engine='julia' does"),
 }

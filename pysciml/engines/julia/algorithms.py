@@ -26,7 +26,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
         *(Capability("event", word) for word in ("preset", "root")),
-        Capability("gradient of", "events"),
+        *(Capability("gradient of", word) for word in ("events", "events with a condition")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("option", name) for name in OPTION_NAMES),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),

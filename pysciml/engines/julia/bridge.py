@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from ...errors import EngineUnavailable, PySciMLError
+from ...errors import EngineUnavailable, PySciMLError, UnsupportedByEngine
 from .embed import EmbeddedJulia, JuliaError
 from .route import Route, apply_route
 
@@ -169,7 +169,7 @@ class Bridge:
                 julia.flag.value, julia.allowed.value = 0, allowed
                 job.answer = julia.call(job.name, job.arguments)
         except JuliaError as error:
-            job.error = PySciMLError(_say_error(job.name, error.message.strip().splitlines()[0]))
+            job.error = _read_error(job.name, error.message.strip().splitlines()[0])
             job.error.__cause__ = error
         except BaseException as error:
             job.error = error
@@ -212,13 +212,15 @@ class _JuliaIsTaken(importlib.abc.MetaPathFinder):
             )
 
 
-def _say_error(name, line):
+def _read_error(name, line):
+    if line.startswith("NoDerivative: "):
+        return UnsupportedByEngine(f"engine 'julia' finds no gradient here: {line.partition(' ')[2]}")
     if line.startswith("OutOfMemoryError"):
-        return (
+        return PySciMLError(
             f"Julia ran out of memory in {name}: give fewer save times, or for many states of a stiff problem a method "
             "that makes no dense matrix, as ps.Algorithm('FBDF', linear_solver='GMRES')"
         )
-    return f"Julia failed in {name}: {line}"
+    return PySciMLError(f"Julia failed in {name}: {line}")
 
 
 def _libc():
