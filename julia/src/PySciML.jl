@@ -10,6 +10,7 @@ module PySciML
 using ADTypes: AutoFiniteDiff
 using Base.Experimental: @opaque
 using Core: OpaqueClosure
+using CRC32c: crc32c
 using DiffEqBase: BrownFullBasicInit, NoInit
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using LineSearches: LineSearches
@@ -59,6 +60,7 @@ include("jumps.jl")
 include("replay.jl")
 include("checkpoints.jl")
 include("sums.jl")
+include("journal.jl")
 include("fit.jl")
 include("bridge.jl")
 include("exchange.jl")

@@ -220,23 +220,18 @@ function nearby_values(objective::Objective, x, points)
     return [objective_value(objective, floats(point)) for point in eachcol(points)]
 end
 
-const OPTIMIZERS = ("adam", "lbfgs")
-
 """
-    fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
+    stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, path)
 
-Run the stages, one an element of the last six (optimizers count from 0; `rows` has one number a part and stage): the best x, its value, the history `(column, iteration)`, whether it was
-interrupted, and the algorithm's word at the end.
+Run one stage of a fit (see `Stage`) over the first `rows` of each part: the best x, its value, the history
+`(column, iteration)`, how it ended, the words of algorithm and sensitivity at the end, and what went wrong with the files.
 """
-function fit_request(objective, x0, is_auto, optimizers, steps, learning_rates, rows, factors, horizons)
-    rows = reshape(collect(Int, rows), :, length(steps))
-    stages = [
-        Stage(OPTIMIZERS[o + 1], Int(n), Float64(rate), r, Float64(f), Float64(h)) for
-            (o, n, rate, r, f, h) in zip(optimizers, steps, learning_rates, eachcol(rows), factors, horizons)
-    ]
-    fit = run_fit(objective, stages, floats(x0), Bool(is_auto))
-    history = reduce(hcat, (collect(row) for row in fit.history); init = zeros(4, 0))
-    return fit.best_x, fit.best, history, is_interrupted(), chosen_words(objective)[1]
+function stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, path)
+    use_rows!(objective, collect(Int, rows), factor)
+    stage = Stage(string(optimizer), Int(steps), floats(rates), Float64(clip), floats(decay), string(path))
+    fit, ending = run_stage(objective, stage, floats(x), Bool(is_auto))
+    history = Matrix{Float64}(reshape(reinterpret(Float64, fit.history), 5, :))
+    return fit.best_x, fit.best, history, ending, chosen_words(objective)..., fit.trouble
 end
 
 "Every name that a solve's return code can have."

@@ -85,8 +85,9 @@ function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
     call_sample("value_only", objective, SAMPLE_X)
     call_sample("value_and_gradient", objective, SAMPLE_X)
     call_sample("nearby_values", objective, SAMPLE_X, reshape(SAMPLE_X, :, 1))
-    stages = ([0, 1], [2, 2], [0.01, 0.0], [1, 2], [1.0, 1.0], [0.5, 1.0])
-    call_sample("fit_request", objective, SAMPLE_X, false, stages...)
+    for (optimizer, rates) in (("adam", [0.01, 0.01]), ("lbfgs", Float64[]))
+        call_sample("stage_request", objective, SAMPLE_X, false, 1, 1.0, optimizer, 2, rates, Inf, Float64[], "")
+    end
     return nothing
 end
 

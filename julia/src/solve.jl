@@ -1,6 +1,6 @@
 # Initial-value problems.
 
-"Written for Python to read: iteration, number of iterations, loss, horizon of a fit; time of a solve."
+"Written for Python to read: iteration, number of iterations, best loss, gradient norm of a stage; time of a solve."
 const PROGRESS = zeros(Float64, 8)
 
 "After each step: note where the solve is, and stop if the flag is up."

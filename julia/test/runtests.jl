@@ -480,14 +480,17 @@ end
     _, u, = request(LOTKA_VOLTERRA, truth[1:2], truth[3:6], 4.0, "Tsit5"; saveat = times)
     o.values .= u
     start = truth .* [1.0, 1.0, 1.1, 0.9, 1.1, 0.9]
-    x, v, history, interrupted, word =
-        PySciML.fit_request(o, start, false, [0, 1], [50, 100], [0.02, 0.0], [5, 17], [1.0, 1.0], [1.0, 4.0])
-    @test x ≈ truth rtol = 1.0e-4
-    @test v < 1.0e-8 && !interrupted && word == "Tsit5"
-    @test size(history, 1) == 4 && 50 < size(history, 2) <= 150 && issorted(history[4, :])
-    @test history[3, 1] == 1.0 && history[3, end] == 4.0
-    bad = PySciML.fit_request(o, [1.0, 1.0, 1.0e6, 1.0, 1.0e6, 3.0], false, [0], [5], [0.1], [17], [1.0], [4.0])
-    @test all(isnan, bad[3][1, :]) && bad[2] == Inf
+    x = start
+    for (optimizer, steps, rows) in (("adam", 50, 5), ("lbfgs", 100, 17), ("bfgs", 100, 17))
+        rates = optimizer == "adam" ? fill(0.02, steps) : Float64[]
+        x, v, history, ending, word, = PySciML.stage_request(o, x, false, rows, 1.0, optimizer, steps, rates, Inf, [], "")
+        @test ending == "done" && word == "Tsit5"
+        @test size(history, 1) == 5 && 0 < size(history, 2) <= steps && issorted(history[3, :])
+        rows == 17 && @test x ≈ truth rtol = 1.0e-4
+        rows == 17 && @test v < 1.0e-8
+    end
+    bad = PySciML.stage_request(o, [1.0, 1.0, 1.0e6, 1.0, 1.0e6, 3.0], false, 17, 1.0, "adam", 5, fill(0.1, 5), Inf, [], "")
+    @test isempty(bad[3]) && bad[2] == Inf && bad[4] == "no start"
 end
 
 end

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 import xarray as xr
 
-from ..engines.base import Report
+from ..datasets.attrs import own_versions
+from ..engines.base import Report, Status
 from ..errors import ProblemError, SolveFailed
 from ..fitting.optimizers import Optimizer, read_optimizers
 from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
@@ -15,9 +17,11 @@ from ..fitting.shooting import make_stages, read_strategy
 from ..fitting.trainable import whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
+from ..problems.schema import problem_to_json
 from ..requests import FitRequest
 from ..words import check_keywords
 from .algorithm import Algorithm
+from .checkpoint import claim_folder, identify
 from .fit_result import FitResult
 from .objective import Misfit, make_misfit
 from .verify import Verified, check_verify
@@ -39,6 +43,7 @@ def fit(
     atol: float = 1e-8,
     sensitivity: str = "auto",
     verify: str = "once",
+    checkpoint: None | str | PathLike = None,
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -75,6 +80,10 @@ def fit(
     verify : {"once", "always", "never"}, default "once"
         Hold the first gradient of a problem against differences of the loss before the fit begins; ``"always"``: that
         of each fit, and the one at its result; see :func:`objective`.
+    checkpoint : str or path, optional
+        A folder in which the fit is kept as it goes. Killed at any moment, the same call goes on where it was, and
+        ends at the same parameters, bit for bit on the same machine; once it has ended, the same call returns its
+        result at once. A folder of another problem, data, settings or versions is refused.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -92,7 +101,7 @@ def fit(
     GradientMismatch
         If a gradient isn't the derivative of the loss.
     SolveFailed
-        If not one solve succeeded, the first included.
+        If the very first solve fails.
 
     Notes
     -----
@@ -100,7 +109,9 @@ def fit(
     own start value, and a network that still has its drawn weights starts as if its inputs were scaled to mean 0 and
     deviation 1 and its outputs to the data's rate of change. All of this is folded into the weights of the result.
 
-    A solve that fails is a rejected step. Ctrl-C returns the result so far, with status ``INTERRUPTED``.
+    A solve that fails is a rejected step; ``history`` counts them (``rejected``) and says why (``status``). After too
+    many in a row the fit stops at the best parameters, with status ``GAVE_UP`` and advice in ``message``. Ctrl-C
+    returns the result so far, with status ``INTERRUPTED``.
 
     Examples
     --------
@@ -122,36 +133,34 @@ def fit(
     stages = make_stages(strategy, optimizers, [(seen.times, seen.mask)], [problem.span[0]])
     request = FitRequest(misfit.request(parametrization, z0), stages, seed)
     trained = _trained_names(misfit)
-    _confirm_gradient(verify, misfit, request, z0, stages[0])
+    settings = {
+        "loss": loss,
+        "optimizers": [repr(item) for item in optimizers],
+        "strategy": repr(strategy),
+        "trained": trained,
+        "seed": seed,
+        **_settings_of(misfit),
+    }
+    folder, has_begun = None, False
+    if checkpoint is not None:
+        folder, has_begun = _claim(checkpoint, misfit, request, settings)
+    if not has_begun:
+        _confirm_gradient(verify, misfit, request, z0, stages[0])
     with ProgressBar(progress, trained) as bar:
-        raw = misfit.engine.fit(request, bar.report)
+        raw = misfit.engine.fit(request, bar.report, folder)
     if not np.isfinite(raw.value):
         raise SolveFailed(
-            f"fit: the model could not be solved at its start values, nor near them ({raw.message}); "
+            f"fit: the model could not be solved at its start values ({raw.message}); "
             "call ps.solve on the same problem to see where and why",
             raw.status,
         )
     if verify == "always":
         _confirm_gradient(verify, misfit, request, raw.x, stages[-1])
+    found = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
     fitted = misfit.problem_of(*evaluate_program(parametrization, raw.x))
-    settings = {
-        "loss": loss,
-        "scales": misfit.scales,
-        "optimizers": [repr(item) for item in optimizers],
-        "strategy": repr(strategy),
-        "trained": trained,
-        "seed": seed,
-        "engine": misfit.engine.name,
-        "algorithm": raw.algorithm,
-        "sensitivity": raw.sensitivity,
-        "reason": raw.reason,
-        "rtol": float(rtol),
-        "atol": float(atol),
-        "versions": raw.versions,
-    }
-    history = _history(raw, problem)
     message = raw.message or raw.status.message
-    return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings)
+    history = _history(raw, problem)
+    return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings | found)
 
 
 def _confirm_gradient(verify, misfit, request, x, stage):
@@ -164,6 +173,25 @@ def _confirm_gradient(verify, misfit, request, x, stage):
     verified = Verified(verify, misfit.engine, compiled, request)
     if not verified.is_done:
         verified(x)
+
+
+def _settings_of(misfit):
+    """What a fit was told beside its loss, optimizers and strategy."""
+    solve = misfit.solve
+    return {
+        "scales": misfit.scales,
+        "engine": misfit.engine.name,
+        "algorithm": solve.algorithm,
+        "sensitivity": misfit.sensitivity,
+        "rtol": solve.rtol,
+        "atol": solve.atol,
+    }
+
+
+def _claim(checkpoint, misfit, request, settings):
+    """The folder of this very fit, and whether it had begun."""
+    versions = own_versions() | misfit.engine.versions()
+    return claim_folder(checkpoint, identify(problem_to_json(misfit.problem), request, settings, versions))
 
 
 def check_seed(seed) -> int:
@@ -210,14 +238,26 @@ def _trained_names(misfit):
 
 
 def _history(raw, problem):
-    units = {"horizon": problem.units.get("time"), "seconds": "s"}
-    long_names = {"horizon": "last data time used", "seconds": "time since the start of the fit", "loss": "loss"}
+    counts = {name: np.asarray(raw.history[name], dtype=np.int64) for name in ("rejected", "status")}
     variables = {}
-    for name, values in raw.history.items():
-        attrs = {"units": units.get(name), "long_name": long_names.get(name, name.replace("_", " "))}
-        variables[name] = ("iteration", np.asarray(values), {k: v for k, v in attrs.items() if v})
-    n = len(raw.history["loss"])
-    return xr.Dataset(variables, {"iteration": np.arange(n)})
+    for name, values in (raw.history | counts).items():
+        attrs = dict(_ATTRS.get(name, {"long_name": name.replace("_", " ")}))
+        if name == "horizon" and problem.units.get("time"):
+            attrs["units"] = problem.units["time"]
+        variables[name] = ("iteration", np.asarray(values), attrs)
+    return xr.Dataset(variables, {"iteration": np.arange(len(raw.history["loss"]))})
+
+
+_ATTRS = {
+    "horizon": {"long_name": "last data time used"},
+    "seconds": {"long_name": "time since the start of the fit", "units": "s"},
+    "rejected": {"long_name": "trials of the iteration whose solve failed"},
+    "status": {
+        "long_name": "why the last of these failed",
+        "flag_values": np.array([status.code for status in Status]),
+        "flag_meanings": " ".join(status.name.lower() for status in Status),
+    },
+}
 
 
 class ProgressBar:
@@ -240,7 +280,8 @@ class ProgressBar:
         """Show how far the fit is."""
         if self._bar is not None:
             self._bar.total = report.total
-            self._bar.set_postfix(loss=f"{report.loss:.3g}", horizon=f"{report.horizon:g}", refresh=False)
+            shown = {"loss": report.loss, "gradient": report.gradient_norm, "horizon": report.horizon}
+            self._bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
             self._bar.update(report.iteration - self._bar.n)
 
     def __exit__(self, *exception):

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,13 @@ class Status(Enum):
     )
     INTERRUPTED = (6, "interrupted by the user", "", "the partial result is kept")
     FAILED = (7, "the solver stopped for another reason", "", "see the engine's own message")
+    GAVE_UP = (
+        8,
+        "the fit gave up: too many trials in a row were rejected",
+        "the model can't be solved around its best parameters: a learning rate too high, or a model that leaves its "
+        "domain or blows up there",
+        "lower the learning rate, bound parameters (trainable={'k': ps.Positive()}), or choose a stiff algorithm",
+    )
 
     def __init__(self, code, message, causes, next_step):
         self.code = code
@@ -128,8 +136,9 @@ class RawDense:
 class RawFit:
     """What a fit gives back: the best ``x (k,)``, its value, and one row an iteration.
 
-    ``history`` has float arrays ``(iteration,)``: ``loss, gradient_norm, horizon, seconds``, the loss of a rejected
-    iteration being NaN; ``seconds`` counts from the start of the fit.
+    ``history`` has float arrays ``(iteration,)``: ``loss, gradient_norm, horizon, seconds, rejected, status``, the loss
+    of a rejected iteration being NaN; ``seconds`` counts from the start of the fit, ``rejected`` the trials whose
+    solve failed, and ``status`` is the code of the last of these.
     """
 
     x: np.ndarray
@@ -183,6 +192,7 @@ class Report:
     total: int
     loss: float
     horizon: float
+    gradient_norm: float = np.nan
 
 
 class AbstractEngine(ABC):
@@ -218,8 +228,13 @@ class AbstractEngine(ABC):
         """
 
     @abstractmethod
-    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
-        """Run the stages; the whole loop is inside the engine. KeyboardInterrupt gives the best so far."""
+    def fit(
+        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+    ) -> RawFit:
+        """Run the stages, each a loop inside the engine. KeyboardInterrupt gives the best so far.
+
+        A killed fit goes on from what it left in a ``folder``.
+        """
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         """The output ``(time, observable)`` of ``program`` at times ``t (time,)`` and states ``u (time, state)``.

@@ -1,17 +1,21 @@
-"""Descent by Adam and by L-BFGS, one value and gradient at a time.
+"""Descent by first-order optimizers and by L-BFGS, one value and gradient at a time.
 
 Both ask one compiled function for everything. So a fit compiles its gradient once (optax's L-BFGS would inline it twice
 more into its line search), can be interrupted between any two solves, and rejects a step whose solve fails.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 import jax
 import numpy as np
 import optax
 
+from ...fitting.stages import Stage
+
+KEPT = ("here", "best")  # the points in a saved state
 MEMORY = 10  # pairs that L-BFGS remembers
 TRIALS = 20  # of a line search
 DECREASE, CURVATURE = 1e-4, 0.9  # strong Wolfe conditions (Nocedal & Wright 2006, doi:10.1007/978-0-387-40065-5)
@@ -32,19 +36,60 @@ class Point(NamedTuple):
 Evaluate = Callable[[np.ndarray], Point]
 
 
-def adam(evaluate: Evaluate, start: Point, learning_rate: float) -> Iterator[Point]:
-    """The points that Adam visits after ``start``; from a failed one back to the best with half the learning rate."""
-    transform = optax.scale_by_adam()
-    update = jax.jit(transform.update)
-    best, here, state = start, start, transform.init(start.x)
-    while True:
-        direction, state = update(here.gradient, state)
-        here = evaluate(here.x - learning_rate * np.asarray(direction))
-        yield here
-        if not here.is_finite:
-            here, state, learning_rate = best, transform.init(best.x), learning_rate / 2
-        elif here.value < best.value:
-            best = here
+FIRST_ORDER: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "adam": optax.scale_by_adam,
+    "lion": optax.scale_by_lion,
+    "rmsprop": lambda: optax.scale_by_rms(0.9, 1e-8, eps_in_sqrt=False),
+}
+
+
+@cache
+def _rule(word):
+    """What begins and what updates an optimizer's memory."""
+    rule = FIRST_ORDER[word]()
+    return rule.init, jax.jit(rule.update)
+
+
+class FirstOrder:
+    """Steps of an optimizer of optax; from a failed one back to the best, with half the rate and no memory.
+
+    It begins at ``start``, or goes on from what ``arrays`` gave.
+    """
+
+    def __init__(self, stage: Stage, start: Point, saved: Mapping[str, np.ndarray] | None = None):
+        self._begin, self._update = _rule(stage.optimizer)
+        self._rate = stage.learning_rate
+        self._here = self._best = start
+        self._memory = self._begin(start.x)
+        self._scale = 1.0
+        if saved is not None:
+            self._here, self._best = (Point(*(saved[f"{kind}_{f}"][()] for f in Point._fields)) for kind in KEPT)
+            self._scale = float(saved["scale"])
+            leaves, tree = jax.tree.flatten(self._memory)
+            self._memory = jax.tree.unflatten(tree, [saved[f"memory_{k}"] for k in range(len(leaves))])
+
+    def step(self, evaluate: Evaluate) -> Point:
+        """The next point that it visits."""
+        here, rate = self._here, self._scale * self._rate
+        direction, self._memory = self._update(here.gradient, self._memory)
+        point = evaluate(here.x - rate * np.asarray(direction))
+        if not point.is_finite:
+            self._here, self._memory, self._scale = self._best, self._begin(self._best.x), self._scale / 2
+            return point
+        self._here = point
+        if point.value < self._best.value:
+            self._best = point
+        return point
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its whole state."""
+        leaves = {f"memory_{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(self._memory))}
+        points = {
+            f"{kind}_{field}": np.asarray(value)
+            for kind, point in zip(KEPT, (self._here, self._best), strict=True)
+            for field, value in point._asdict().items()
+        }
+        return leaves | points | {"scale": np.float64(self._scale)}
 
 
 def lbfgs(evaluate: Evaluate, start: Point) -> Iterator[Point]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from ...fitting.stages import Stage
 from ...ir.program import Program
 from ...requests import FitRequest, SolveRequest, SumRequest
 from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
+from ..fit import run_fit
 from .algorithms import CAPABILITIES
-from .fit import run_fit
+from .fit import run_stage
 from .objective import DiffraxSum, compile_observe
 from .precision import double_precision
 from .solve import bucket, solve_request
@@ -33,9 +35,12 @@ class DiffraxEngine(AbstractEngine):
             objective = DiffraxSum(request, stage=stage)
         return objective.parts[0] if request.is_single else objective
 
-    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
+    def fit(
+        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+    ) -> RawFit:
         with double_precision():
-            return replace(run_fit(request, report), versions=self.versions())
+            raw = run_fit(request, partial(run_stage, request), report, folder)
+        return replace(raw, versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         if not len(t):

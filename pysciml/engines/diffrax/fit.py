@@ -1,105 +1,166 @@
-"""The loop of a fit: stage after stage, each from the best point so far."""
+"""A stage of a fit: an optimizer that asks for values and gradients. ``engines/fit.py`` runs stage after stage."""
 
 import time
-from collections.abc import Callable
-from itertools import islice
 
 import numpy as np
 
+from ...fitting.stages import Stage
 from ...requests import FitRequest
-from ..base import RawFit, Report, Status
-from .descent import Point, adam, lbfgs
-from .objective import DiffraxSum
+from ..base import Status
+from ..checkpoint import Journal, read_arrays, write_arrays
+from ..fit import StageRun, Start, Watch, say_ending
+from .descent import FIRST_ORDER, FirstOrder, Point, lbfgs
+from .objective import DiffraxSum, why_failed
 
 LOOK_AGAIN = 100  # iterations after which "auto" probes again
 REPORT_SECONDS = 0.1
+SAVE_SECONDS = 1.0
+MOST_REJECTED = 30  # trials in a row, before a stage ends
 
 
-def run_fit(request: FitRequest, report: Callable[[Report], None] | None) -> RawFit:
-    """All stages; KeyboardInterrupt ends them with the best point so far."""
-    fit = Fit(request, report)
+class GivenUp(Exception):
+    """So many trials in a row were rejected that the stage ends."""
+
+
+def run_stage(request: FitRequest, stage: Stage, start: Start, watch: Watch | None) -> StageRun:
+    """A stage; KeyboardInterrupt ends it with the best point so far."""
+    fit = Fit(request, stage, start, watch)
     try:
-        status, message = fit.run()
+        status = fit.run()
     except KeyboardInterrupt:
-        status, message = Status.INTERRUPTED, Status.INTERRUPTED.message
-    return fit.result(status, message)
+        status = Status.INTERRUPTED
+    except GivenUp:
+        status = Status.GAVE_UP
+    finally:
+        fit.journal.close()
+    return fit.result(status)
 
 
 class Fit:
-    """A fit under way: the best point it has found, its history, and the objective it uses now."""
+    """A stage under way: the best point it has found, its history, and the objective it uses now."""
 
-    def __init__(self, request: FitRequest, report: Callable[[Report], None] | None):
-        x0 = np.array(request.objective.x0, dtype=np.float64)
-        self._request = request
-        self._report = report
-        self._total = sum(stage.steps for stage in request.stages)
-        self._begin = self._reported = time.perf_counter()
+    def __init__(self, request: FitRequest, stage: Stage, start: Start, watch: Watch | None):
+        self._request, self._stage, self._start, self._watch = request.objective, stage, start, watch
+        self._is_first_order = stage.optimizer in FIRST_ORDER
+        self._begin = self._reported = self._saved = time.perf_counter()
         self._told = 0
-        self._history: list[tuple[float, float, float, float]] = []
-        self._best = Point(x0, np.nan, np.full_like(x0, np.nan))
-        self._objective: DiffraxSum | None = None
-        self._reasons: list[str] = []
+        self._rows: list[tuple[float, float, float, int, int]] = []
+        self._rejected, self._in_a_row, self._why = 0, 0, Status.SUCCESS.code
+        self._best = Point(start.x, np.nan, np.full_like(start.x, np.nan))
+        self._reasons = list(start.reasons)
+        self._trouble = ""
+        self.journal = Journal(None if self._is_first_order else start.file("journal"), 1 + start.x.size)
+        self._objective = self._look(start.x, start.memory)
 
-    def run(self) -> tuple[Status, str]:
-        """Run the stages: how it ended, and why."""
-        for number, stage in enumerate(self._request.stages, 1):
-            self._look(stage)
-            start = self._evaluate(self._best.x)
-            if not start.is_finite:
-                return Status.FAILED, f"the solve fails at the start of stage {number}, to t = {stage.horizon:g}"
-            self._best = start
-            points = (
-                adam(self._evaluate, start, stage.learning_rate)
-                if stage.optimizer == "adam"
-                else lbfgs(self._evaluate, start)
-            )
-            for point in islice(points, stage.steps):
-                self._take(point, stage)
-        self._tell(self._request.stages[-1], wait=0.0)
-        return Status.SUCCESS, ""
+    def run(self) -> Status:
+        """Run it: how it ended."""
+        saved = read_arrays(self._start.file("state")) if self._is_first_order else None
+        first = self._evaluate(self._start.x) if saved is None else self._restore(saved)
+        if not first.is_finite:
+            return Status.FAILED
+        if self._is_first_order:
+            self._run_first_order(FirstOrder(self._stage, first, saved))
+        else:
+            for point in lbfgs(self._evaluate, first):
+                self._take(point)
+                if len(self._rows) == self._stage.steps:
+                    break
+        self._tell(wait=0.0)
+        return Status.SUCCESS
+
+    def _run_first_order(self, descent):
+        while len(self._rows) < self._stage.steps:
+            self._take(descent.step(self._evaluate))
+            if time.perf_counter() - self._saved > SAVE_SECONDS:
+                self._save(descent)
 
     def _evaluate(self, x):
-        return Point(x, *self._objective.value_and_gradient(x))
+        """Value and gradient at x; keeps the best, counts what is rejected."""
+        objective = self._objective
 
-    def _look(self, stage):
-        """Choose, or choose again, what ``auto`` is at the best point."""
-        least = {} if self._objective is None else {"least_steps": self._objective.most_steps}
-        self._objective = DiffraxSum(self._request.objective, self._best.x, stage, **least)
-        reason = self._objective.reason
-        if reason and (not self._reasons or self._reasons[-1].split(" (from")[0] != reason):
-            after = len(self._history)
-            self._reasons.append(f"{reason} (from iteration {after})" if after else reason)
+        def compute():
+            value, gradient = objective.value_and_gradient(x)
+            return np.concatenate([[value], gradient])
 
-    def _take(self, point, stage):
-        """Keep a point if it is the best, write the history, report."""
-        if point.is_finite and not point.value >= self._best.value:
+        answer = self.journal.answer(x, compute)
+        point = Point(x, float(answer[0]), answer[1:])
+        if not point.is_finite:
+            self._reject(x)
+            return point
+        self._in_a_row = 0
+        if not point.value >= self._best.value:
             self._best = point
-        seconds = time.perf_counter() - self._begin
-        self._history.append((point.value, float(np.linalg.norm(point.gradient)), stage.horizon, seconds))
-        self._tell(stage, REPORT_SECONDS)
-        if len(self._history) % LOOK_AGAIN == 0 and self._request.objective.parts[0].solve.algorithm == "auto":
-            self._look(stage)
+        return point
 
-    def _tell(self, stage, wait):
+    def _reject(self, x):
+        self._rejected += 1
+        self._in_a_row += 1
+        self._why = why_failed(self._request, x, self._stage, self._objective.most_steps).code
+        if self._in_a_row > MOST_REJECTED and self._best.is_finite:
+            raise GivenUp
+
+    def _look(self, x, least):
+        """Choose, or choose again, what ``auto`` is at x; solves get room for ``least`` steps at least."""
+        self._looked, self._least = x, least
+        objective = DiffraxSum(self._request, x, self._stage, **({"least_steps": least} if least else {}))
+        reason = objective.reason
+        if reason and (not self._reasons or self._reasons[-1].split(" (from")[0] != reason):
+            after = self._start.done + len(self._rows)
+            self._reasons.append(f"{reason} (from iteration {after})" if after else reason)
+        return objective
+
+    def _take(self, point):
+        """Write the history, report, look again."""
+        seconds = time.perf_counter() - self._begin
+        why = self._why if self._rejected else Status.SUCCESS.code
+        self._rows.append((point.value, float(np.linalg.norm(point.gradient)), seconds, self._rejected, why))
+        self._rejected = 0
+        self._tell(REPORT_SECONDS)
+        if len(self._rows) % LOOK_AGAIN == 0 and self._request.parts[0].solve.algorithm == "auto":
+            self._objective = self._look(self._best.x, self._objective.most_steps)
+
+    def _tell(self, wait):
         """Report, unless it was done less than ``wait`` seconds ago or for this very iteration."""
-        now, done = time.perf_counter(), len(self._history)
-        if self._report is None or done == self._told or now - self._reported < wait:
+        now, done = time.perf_counter(), len(self._rows)
+        if self._watch is None or done == self._told or now - self._reported < wait:
             return
         self._reported, self._told = now, done
-        self._report(Report(done, self._total, self._best.value, stage.horizon))
+        self._watch(done, self._best.value, self._rows[-1][1])
 
-    def result(self, status: Status, message: str) -> RawFit:
+    def _save(self, descent):
+        """Write everything that a first-order stage goes on from."""
+        path, self._saved = self._start.file("state"), time.perf_counter()
+        if path is None or self._trouble:
+            return
+        counts = np.array([self._in_a_row, self._why, self._least, self._saved - self._begin])
+        try:
+            rows = np.array(self._rows).reshape(-1, 5)
+            write_arrays(path, rows=rows, looked=self._looked, counts=counts, reasons=self._reasons, **descent.arrays())
+        except OSError as error:
+            self._trouble = str(error)
+
+    def _restore(self, saved):
+        """Go on where ``_save`` left off, from its best point."""
+        in_a_row, why, least, seconds = saved["counts"].tolist()
+        self._in_a_row, self._why = int(in_a_row), int(why)
+        self._begin -= seconds
+        self._rows = [(*row[:3], int(row[3]), int(row[4])) for row in saved["rows"].tolist()]
+        self._objective = self._look(saved["looked"], int(least))
+        self._reasons = list(map(str, saved["reasons"]))
+        self._best = Point(*(saved[f"best_{name}"][()] for name in Point._fields))
+        return self._best
+
+    def result(self, status: Status) -> StageRun:
         """What crosses back to the caller."""
-        columns = np.array(self._history, dtype=np.float64).reshape(-1, 4).T
-        history = dict(zip(("loss", "gradient_norm", "horizon", "seconds"), columns, strict=True))
-        asked = self._request.objective.parts[0]
-        return RawFit(
+        return StageRun(
             x=self._best.x,
-            value=self._best.value,
-            history=history,
+            value=float(self._best.value),
+            rows=np.array(self._rows, dtype=np.float64).reshape(-1, 5),
             status=status,
-            message=message,
-            algorithm=asked.solve.algorithm if self._objective is None else self._objective.algorithm,
-            sensitivity=asked.sensitivity if self._objective is None else self._objective.sensitivity,
-            reason="; ".join(self._reasons),
+            message=say_ending(status, self._stage, self._start.number),
+            algorithm=self._objective.algorithm,
+            sensitivity=self._objective.sensitivity,
+            reasons=tuple(self._reasons),
+            memory=self._objective.most_steps,
+            trouble=self._trouble or self.journal.trouble,
         )

@@ -15,7 +15,7 @@ from ...fitting.stages import Stage
 from ...ir.evaluate import evaluate_program
 from ...ir.program import Program
 from ...requests import ObjectiveRequest, SumRequest
-from ..base import AbstractObjective, is_success
+from ..base import AbstractObjective, Status, is_success
 from .algorithms import METHODS, sensitivities_of
 from .control import RESULTS, make_controller
 from .lower import lower_program
@@ -284,6 +284,19 @@ def _probe(request, x, rows):
     if probe.reason and not is_success(probe.status[0]):
         return replace(probe, reason=f"{probe.reason} (the probe ended early: {probe.status[0].message})")
     return probe
+
+
+def why_failed(request: SumRequest, x: np.ndarray, stage: Stage, max_steps: int) -> Status:
+    """How the first solve at ``x`` ends that a loss rejects; FAILED if only the gradient does."""
+    for part, picks, rows in zip(request.parts, request.picks, stage.rows, strict=True):
+        if rows:
+            with double_precision():
+                probe = _probe(part, x[picks], rows)
+            if not is_success(probe.status[0]):
+                return probe.status[0]
+            if probe.statistics["steps"] + probe.statistics["rejected"] > max_steps:
+                return Status.MAX_STEPS
+    return Status.FAILED
 
 
 def choose_sensitivity(request: ObjectiveRequest, algorithm: str) -> tuple[str, str]:

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -19,10 +21,10 @@ from ..base import (
     RawFit,
     RawSolution,
     Report,
-    Status,
     Stop,
     is_success,
 )
+from ..fit import run_fit
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge
 from .checks import (
@@ -36,6 +38,7 @@ from .checks import (
 )
 from .embed import Handle
 from .environment import is_compiled
+from .fit import JuliaStages
 from .loading import NO_TIMES, Loader, floats, output_size
 from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
@@ -45,7 +48,6 @@ _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0
 _DEFAULT = (
     "a pair chosen as by SciML's default algorithm, by tolerances and size, which switches where it meets stiffness"
 )
-_OPTIMIZERS = {"adam": 0, "lbfgs": 1}
 
 
 class JuliaEngine(AbstractEngine):
@@ -166,37 +168,11 @@ class JuliaEngine(AbstractEngine):
         )
         return JuliaObjective(self._bridge, handle, request)
 
-    def fit(self, request: FitRequest, report: Callable[[Report], None] | None = None) -> RawFit:
-        objective = self.make_objective(request.objective)
-        stages = request.stages
-        x, value, history, was_interrupted, algorithm = self._bridge.call(
-            "fit_request",
-            objective.handle,
-            floats(request.objective.x0),
-            request.objective.parts[0].solve.algorithm == "auto",
-            np.array([_OPTIMIZERS[stage.optimizer] for stage in stages]),
-            *(
-                np.array([getattr(stage, name) for stage in stages]).ravel()
-                for name in ("steps", "learning_rate", "rows", "factor", "horizon")
-            ),
-            has_partial=True,
-            watch=None if report is None else lambda numbers: _report(report, numbers),
-        )
-        if was_interrupted and not np.isfinite(value):
-            raise KeyboardInterrupt  # nothing has been computed yet
-        status = Status.INTERRUPTED if was_interrupted else Status.SUCCESS if np.isfinite(value) else Status.FAILED
-        names = ("loss", "gradient_norm", "horizon", "seconds")
-        return RawFit(
-            x=x,
-            value=value,
-            history=dict(zip(names, np.ascontiguousarray(history), strict=True)),
-            status=status,
-            message="" if status is not Status.FAILED else "no solve at any trial point reached the end of the data",
-            algorithm=algorithm,
-            sensitivity=objective.sensitivity,
-            reason=objective.reason,
-            versions=self.versions(),
-        )
+    def fit(
+        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+    ) -> RawFit:
+        stages = JuliaStages(self._bridge, cache(lambda: self.make_objective(request.objective)), request)
+        return replace(run_fit(request, stages.run, report, folder), versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         return self.observe_many([(program, t, u, p)])[0]
@@ -306,12 +282,6 @@ def _progress_bar(request):
     t0, t1 = request.t_span
     with tqdm(total=100, unit="%", desc="solve", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
         yield lambda numbers: bar.update(max(100 * (numbers[4] - t0) / (t1 - t0) - bar.n, 0))
-
-
-def _report(report, numbers):
-    iteration, total, loss, horizon = numbers[:4]
-    if total:
-        report(Report(int(iteration), int(total), loss, horizon))
 
 
 @cache

@@ -8,7 +8,7 @@ from support.diffrax_engine import make_objective_request, make_request
 
 from pysciml.engines.base import Status
 from pysciml.engines.diffrax import fit as fit_module
-from pysciml.engines.diffrax.descent import Point, adam, lbfgs, line_search
+from pysciml.engines.diffrax.descent import FirstOrder, Point, lbfgs, line_search
 from pysciml.engines.diffrax.engine import make_engine
 from pysciml.requests import FitRequest, Stage
 
@@ -52,7 +52,8 @@ def test_adam_goes_back_to_the_best_with_half_the_rate():
         visited.append(float(x[0]))
         return Point(x, -x[0], np.array([-1.0])) if x[0] < 1 else Point(x, np.nan, np.array([np.nan]))
 
-    points = list(islice(adam(cliff, cliff(np.array([0.0])), 0.4), 40))
+    adam = FirstOrder(Stage("adam", 40, 0.4, (1,), 1.0, 1.0), cliff(np.array([0.0])))
+    points = [adam.step(cliff) for _ in range(40)]
     failed = [i for i, point in enumerate(points) if not point.is_finite]
     assert len(failed) > 2
     first = failed[0]
@@ -85,7 +86,8 @@ def test_adam_then_lbfgs_find_the_parameters():
     np.testing.assert_allclose(fit.x, [1.2, 0.4], rtol=1e-4)
     assert fit.value < 1e-9
     assert (fit.algorithm, fit.sensitivity) == ("DP8", "forward") and "stiff" in fit.reason
-    assert set(fit.history) == {"loss", "gradient_norm", "horizon", "seconds"}
+    assert set(fit.history) == {"loss", "gradient_norm", "horizon", "seconds", "rejected", "status"}
+    assert not fit.history["rejected"].any() and not fit.history["status"].any()
     n = len(fit.history["loss"])
     assert 25 + 60 < n <= 25 + 60 + 30 and all(len(column) == n for column in fit.history.values())
     np.testing.assert_array_equal(fit.history["horizon"], [0.75] * 25 + [2.0] * (n - 25))
@@ -120,6 +122,8 @@ def test_steps_into_failure_are_rejected():
     assert fit.status is Status.SUCCESS
     assert np.isnan(losses).any() and np.isfinite(losses).any()
     np.testing.assert_array_equal(np.isnan(losses), np.isnan(fit.history["gradient_norm"]))
+    np.testing.assert_array_equal(np.isnan(losses), fit.history["rejected"] == 1)
+    np.testing.assert_array_equal(np.isnan(losses), fit.history["status"] != Status.SUCCESS.code)
     assert 0.1 < fit.x[0] < 0.501 and fit.value == np.nanmin(losses)
 
 

@@ -1,0 +1,195 @@
+"""The stages of a fit one after the other, each from the best point so far, whatever the engine."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..fitting.stages import Stage
+from ..requests import FitRequest
+from .base import RawFit, Report, Status
+from .checkpoint import read_arrays, write_arrays
+
+COLUMNS = ("loss", "gradient_norm", "horizon", "seconds", "rejected", "status")
+
+
+@dataclass(frozen=True, eq=False)
+class StageRun:
+    """What an engine gives back of one stage.
+
+    ``rows (iteration, 5)`` are loss, gradient norm, seconds since the start of the stage, trials rejected, and the
+    ``Status`` code of the last of these. ``value`` is NaN where nothing could be solved. ``memory`` is whatever
+    the engine wants to be given at the next stage. ``trouble`` is what kept files from being written.
+    """
+
+    x: np.ndarray
+    value: float
+    rows: np.ndarray
+    status: Status
+    message: str
+    algorithm: str
+    sensitivity: str
+    reasons: tuple[str, ...] = ()
+    memory: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a stage begins with: where it is among all, ``x (k,)``, and what those before left.
+
+    ``path`` is that of the files which it goes on from if it was killed, without their endings; None: there are none.
+    """
+
+    number: int
+    x: np.ndarray
+    path: Path | None = None
+    done: int = 0  # iterations of the stages before
+    memory: int = 0
+    reasons: tuple[str, ...] = ()
+
+    def file(self, ending: str) -> Path | None:
+        """The path of one of its files."""
+        return None if self.path is None else self.path.with_suffix(f".{ending}")
+
+
+Watch = Callable[[int, float, float], None]  # iteration, best loss, gradient norm
+RunStage = Callable[[Stage, Start, Watch | None], StageRun]
+
+
+@dataclass(frozen=True, eq=False)
+class SoFar:
+    """The stages that have ended."""
+
+    x: np.ndarray
+    value: float = np.nan
+    ended: int = 0
+    history: np.ndarray = field(default_factory=lambda: np.zeros((0, len(COLUMNS))))
+    memory: int = 0
+    algorithm: str = ""
+    sensitivity: str = ""
+    reasons: tuple[str, ...] = ()
+    status: int = Status.SUCCESS.code  # of the last stage; another one ends the fit
+    message: str = ""
+
+    def add(self, run: StageRun, stage: Stage) -> "SoFar":
+        """These and one more; one that found no solution leaves what there was."""
+        seconds = self.history[-1, 3] if len(self.history) else 0.0
+        horizon = np.full(len(run.rows), stage.horizon)
+        loss, norm, since, rejected, why = run.rows.T
+        rows = np.stack([loss, norm, horizon, seconds + since, rejected, why], axis=1)
+        is_better = np.isfinite(run.value)
+        return SoFar(
+            x=run.x if is_better else self.x,
+            value=run.value if is_better else self.value,
+            ended=self.ended + 1,
+            history=np.concatenate([self.history, rows]),
+            memory=run.memory,
+            algorithm=run.algorithm,
+            sensitivity=run.sensitivity,
+            reasons=run.reasons,
+            status=run.status.code,
+            message=run.message,
+        )
+
+
+def run_fit(
+    request: FitRequest,
+    run_stage: RunStage,
+    report: Callable[[Report], None] | None = None,
+    folder: Path | None = None,
+) -> RawFit:
+    """All stages; KeyboardInterrupt ends them with the best point so far.
+
+    With a ``folder`` what has ended is written there, and a fit that was killed goes on from what it finds.
+    """
+    stages = request.stages
+    files = Files(folder)
+    so_far = files.read() or SoFar(np.array(request.objective.x0, dtype=np.float64))
+    total = sum(stage.steps for stage in stages)
+    for number in range(so_far.ended, len(stages)):
+        if so_far.status != Status.SUCCESS.code:
+            break
+        stage, done = stages[number], len(so_far.history)
+        start = Start(number, so_far.x, files.path_of(number), done, so_far.memory, so_far.reasons)
+        try:
+            run = run_stage(stage, start, _watch(report, done, total, stage))
+        except KeyboardInterrupt:  # before there was anything to be kept of this stage
+            if not np.isfinite(so_far.value):
+                raise
+            so_far = replace(so_far, status=Status.INTERRUPTED.code, message=Status.INTERRUPTED.message)
+            break
+        files.warn(run.trouble)
+        so_far = so_far.add(run, stage)
+        if run.status is not Status.INTERRUPTED:
+            files.write(so_far)
+    return RawFit(
+        x=so_far.x,
+        value=so_far.value,
+        history=dict(zip(COLUMNS, so_far.history.T.copy(), strict=True)),
+        status=next(status for status in Status if status.code == so_far.status),
+        message=so_far.message,
+        algorithm=so_far.algorithm,
+        sensitivity=so_far.sensitivity,
+        reason="; ".join(so_far.reasons),
+    )
+
+
+def _watch(report, done, total, stage):
+    """What a stage tells its iterations, best loss and gradient norm."""
+    if report is None:
+        return None
+    return lambda iteration, loss, norm: report(Report(done + iteration, total, loss, stage.horizon, norm))
+
+
+def say_ending(status: Status, stage: Stage, number: int) -> str:
+    """How a stage ended, in words."""
+    where = f"of stage {number + 1}, to t = {stage.horizon:g}"
+    return {
+        Status.SUCCESS: "",
+        Status.FAILED: f"the solve fails at the start {where}",
+        Status.GAVE_UP: f"{Status.GAVE_UP.message} (in the midst {where}): {Status.GAVE_UP.next_step}",
+    }.get(status, status.message)
+
+
+class Files:
+    """What a fit leaves in the folder of its checkpoint; nothing without one."""
+
+    def __init__(self, folder: Path | None):
+        self._folder = folder
+        self._has_warned = False
+
+    def path_of(self, number: int) -> Path | None:
+        """The path, without an ending, of the files that a stage writes itself."""
+        return None if self._folder is None else self._folder / f"stage-{number:03d}"
+
+    def read(self) -> SoFar | None:
+        """What the last stage that ended left."""
+        found = None if self._folder is None else read_arrays(self._folder / "stages.npz")
+        if found is None:
+            return None
+        reasons = tuple(map(str, found.pop("reasons")))
+        return SoFar(reasons=reasons, **{name: x if x.ndim else x.item() for name, x in found.items()})
+
+    def write(self, so_far: SoFar) -> None:
+        """Write what there is now, and remove the files of the stage that has ended."""
+        if self._folder is None:
+            return
+        try:
+            write_arrays(self._folder / "stages.npz", **vars(so_far))
+            for old in self._folder.glob(f"{self.path_of(so_far.ended - 1).name}.*"):
+                old.unlink()
+        except OSError as error:
+            self.warn(str(error))
+
+    def warn(self, trouble: str) -> None:
+        """Say once what keeps files from being written."""
+        if trouble and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"checkpoint: {trouble}; the fit goes on, and what was written before stays as it is",
+                RuntimeWarning,
+                stacklevel=2,
+            )
