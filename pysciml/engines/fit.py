@@ -147,11 +147,13 @@ def _watch(report, done, total, stage):
 def say_ending(status: Status, stage: Stage, number: int) -> str:
     """How a stage ended, in words."""
     where = f"of stage {number + 1}, to t = {stage.horizon:g}"
-    return {
-        Status.SUCCESS: "",
+    if status is Status.SUCCESS:
+        return ""
+    said: dict[Status, str] = {
         Status.FAILED: f"the solve fails at the start {where}",
         Status.GAVE_UP: f"{Status.GAVE_UP.message} (in the midst {where}): {Status.GAVE_UP.next_step}",
-    }.get(status, status.message)
+    }
+    return said.get(status) or str(status.message)
 
 
 class Files:

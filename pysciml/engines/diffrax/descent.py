@@ -81,7 +81,7 @@ class FirstOrder:
             self._best = point
         return point
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict:
         """Its whole state."""
         leaves = {f"memory_{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(self._memory))}
         points = {
