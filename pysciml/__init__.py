@@ -26,7 +26,8 @@ from .errors import (
     TraceError,
     UnsupportedByEngine,
 )
-from .fitting.optimizers import LBFGS, Adam
+from .fitting.optimizers import BFGS, LBFGS, Adam, AdamW, Lion, RMSProp
+from .fitting.schedules import Cosine, Exponential, Warmup
 from .fitting.shooting import GrowingHorizon
 from .fitting.trainable import Interval, Positive
 from .networks import MLP
@@ -79,4 +80,11 @@ __all__ = [
     "solve_many",
     "source",
     "standard_errors",
+    "BFGS",
+    "AdamW",
+    "Lion",
+    "RMSProp",
+    "Cosine",
+    "Exponential",
+    "Warmup",
 ]

@@ -159,14 +159,21 @@ def sum_of_one(request: ObjectiveRequest) -> SumRequest:
 class FitRequest:
     """A sum of objectives and the stages that minimise it in turn, each starting from the best ``x`` so far.
 
-    A trial whose solve fails, or whose value or gradient isn't finite, is a rejected step: Adam goes back to the best
-    ``x`` with half the learning rate; a line search shortens its step. The result is the ``x`` with the lowest value
-    of the last stage (of the furthest stage reached, if interrupted).
+    A trial whose solve fails, or whose value or gradient isn't finite, is a rejected step: a first-order optimizer
+    goes back to the best ``x`` with half the learning rate; a line search shortens its step. The result is the ``x``
+    with the lowest value of the last stage (of the furthest stage reached, if interrupted).
     """
 
     objective: SumRequest
     stages: tuple[Stage, ...]
     seed: int = 0
+    decayed: np.ndarray | None = None  # (k,): the elements of x that a stage's weight decay is for
+
+    def decay_of(self, stage: Stage) -> np.ndarray:
+        """What is taken of each element of x at a step, times the learning rate ``(k,)``; empty: nothing."""
+        if not stage.weight_decay or self.decayed is None:
+            return np.zeros(0)
+        return stage.weight_decay * self.decayed.astype(np.float64)
 
     @property
     def needs(self) -> frozenset[Capability]:

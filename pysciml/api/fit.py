@@ -23,7 +23,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .checkpoint import claim_folder, identify
 from .fit_result import FitResult
-from .objective import Misfit, make_misfit
+from .objective import Misfit, is_weight, make_misfit
 from .verify import Verified, check_verify
 
 
@@ -58,8 +58,8 @@ def fit(
     loss : {"nmse", "mse"}, default "nmse"
         Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
         standard deviation (dimensionless).
-    optimizer : Adam, LBFGS, str or list of these, optional
-        Run in order; None is ``[Adam(), LBFGS()]``.
+    optimizer : Adam, AdamW, Lion, RMSProp, LBFGS, BFGS, str or list of these, optional
+        Run in order; a word, such as ``"adam"``, is one with its defaults. None is ``[Adam(), LBFGS()]``.
     trainable : sequence of str or dict, optional
         Names or globs of what is trained, or a dict of these with ``True``, ``ps.Positive()`` or
         ``ps.Interval(lo, hi)``. None: all float parameters and all networks. Initial values are ``u0_<state>``.
@@ -131,7 +131,7 @@ def fit(
     parametrization, z0 = _scaled(misfit)
     seen = misfit.measured
     stages = make_stages(strategy, optimizers, [(seen.times, seen.mask)], [problem.span[0]])
-    request = FitRequest(misfit.request(parametrization, z0), stages, seed)
+    request = FitRequest(misfit.request(parametrization, z0), stages, seed, find_decayed(misfit))
     trained = _trained_names(misfit)
     settings = {
         "loss": loss,
@@ -220,6 +220,14 @@ def _scaled(misfit: Misfit):
         blocks, x0, problem.u0_values, problem.p_values, networks, typical, problem.initial
     )
     return parametrization, scaled_start(blocks, x0, networks, fresh, typical)
+
+
+def find_decayed(misfit: Misfit) -> np.ndarray:
+    """Which elements of x are weights of networks."""
+    is_decayed = np.zeros(misfit.x0.size, dtype=bool)
+    for block in misfit.blocks:
+        is_decayed[block.slice] = is_weight(block)
+    return is_decayed
 
 
 def _typical(misfit):

@@ -2,33 +2,54 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import ClassVar
 
 from ..errors import ProblemError
 from ..words import nearest
+from .schedules import LearningRate, check_count, check_rate, is_positive
 
 
-def _check_steps(name, steps):
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise ProblemError(f"{name}: steps must be a positive integer, got {steps!r}")
+class Optimizer:
+    """What all optimizers have: ``steps``, and the ``word`` by which engines know them."""
+
+    word: ClassVar[str]
+    steps: int
+
+    def __post_init__(self):
+        check_count(type(self).__name__, "steps", self.steps)
+
+
+class FirstOrder(Optimizer):
+    """Those that follow the gradient by a learning rate."""
+
+    learning_rate: LearningRate
+    clip: float | None
+
+    def __post_init__(self):
+        super().__post_init__()
+        name = type(self).__name__
+        check_rate(name, "learning_rate", self.learning_rate)
+        if self.clip is not None and not is_positive(self.clip):
+            raise ProblemError(f"{name}: clip must be a positive number or None, got {self.clip!r}")
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(FirstOrder):
     """Adaptive moment estimation: robust far from the minimum.
 
     Parameters
     ----------
-    learning_rate : float, default 1e-2
+    learning_rate : float, Cosine, Exponential or Warmup, default 1e-2
         Length of a step in the fit's scaled units (a parameter's own size, a network's normalised weights).
     steps : int, default 500
         Iterations, shared out over the horizons of a growing horizon.
+    clip : float, optional
+        Longest gradient: a longer one is shortened, its direction kept. None: none is.
 
     Raises
     ------
     ProblemError
-        If ``learning_rate`` is not positive and finite or ``steps`` not a positive integer.
+        If ``learning_rate`` or ``clip`` is not positive and finite, or ``steps`` not a positive integer.
 
     References
     ----------
@@ -38,21 +59,132 @@ class Adam:
     --------
     >>> import pysciml as ps
     >>> ps.Adam(1e-2, steps=300)
-    Adam(learning_rate=0.01, steps=300)
+    Adam(learning_rate=0.01, steps=300, clip=None)
     """
 
-    learning_rate: float = 1e-2
+    word: ClassVar[str] = "adam"
+    learning_rate: LearningRate = 1e-2
     steps: int = field(default=500, kw_only=True)
-
-    def __post_init__(self):
-        _check_steps("Adam", self.steps)
-        rate = self.learning_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
-            raise ProblemError(f"Adam: learning_rate must be a positive number, got {rate!r}")
+    clip: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class AdamW(FirstOrder):
+    """Adam that also draws the weights of networks towards 0, apart from the gradient.
+
+    Parameters
+    ----------
+    learning_rate : float, Cosine, Exponential or Warmup, default 1e-2
+        Length of a step in the fit's scaled units.
+    weight_decay : float, default 1e-4
+        At each step the scaled weight matrices of networks shrink by this times the learning rate; other parameters
+        and biases stay as they are.
+    steps : int, default 500
+        Iterations.
+    clip : float, optional
+        Longest gradient.
+
+    Raises
+    ------
+    ProblemError
+        If a number is not positive and finite, or ``steps`` not a positive integer.
+
+    References
+    ----------
+    Loshchilov, Hutter (2019), Decoupled weight decay regularization, ICLR. doi:10.48550/arXiv.1711.05101
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.AdamW(1e-2, weight_decay=0.01)
+    AdamW(learning_rate=0.01, weight_decay=0.01, steps=500, clip=None)
+    """
+
+    word: ClassVar[str] = "adam"
+    learning_rate: LearningRate = 1e-2
+    weight_decay: float = field(default=1e-4, kw_only=True)
+    steps: int = field(default=500, kw_only=True)
+    clip: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not is_positive(self.weight_decay):
+            raise ProblemError(f"AdamW: weight_decay must be a positive number, got {self.weight_decay!r}")
+
+
+@dataclass(frozen=True)
+class Lion(FirstOrder):
+    """Steps of one length in each element, by the sign of a running mean: little memory, small rates.
+
+    Parameters
+    ----------
+    learning_rate : float, Cosine, Exponential or Warmup, default 1e-3
+        Length of a step in each element, in the fit's scaled units.
+    steps : int, default 500
+        Iterations.
+    clip : float, optional
+        Longest gradient.
+
+    Raises
+    ------
+    ProblemError
+        If ``learning_rate`` or ``clip`` is not positive and finite, or ``steps`` not a positive integer.
+
+    References
+    ----------
+    Chen et al. (2023), Symbolic discovery of optimization algorithms, NeurIPS. doi:10.48550/arXiv.2302.06675
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.Lion(ps.Cosine(1e-2), steps=100)
+    Lion(learning_rate=Cosine(start=0.01, end=0.0), steps=100, clip=None)
+    """
+
+    word: ClassVar[str] = "lion"
+    learning_rate: LearningRate = 1e-3
+    steps: int = field(default=500, kw_only=True)
+    clip: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class RMSProp(FirstOrder):
+    """Gradients divided by the root of a running mean of their squares.
+
+    Parameters
+    ----------
+    learning_rate : float, Cosine, Exponential or Warmup, default 1e-2
+        Length of a step in the fit's scaled units.
+    steps : int, default 500
+        Iterations.
+    clip : float, optional
+        Longest gradient.
+
+    Raises
+    ------
+    ProblemError
+        If ``learning_rate`` or ``clip`` is not positive and finite, or ``steps`` not a positive integer.
+
+    References
+    ----------
+    Tieleman, Hinton (2012), Lecture 6.5, rmsprop, Coursera: Neural networks for machine learning (never published
+    otherwise; it has no doi).
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.RMSProp(1e-2, clip=10.0)
+    RMSProp(learning_rate=0.01, steps=500, clip=10.0)
+    """
+
+    word: ClassVar[str] = "rmsprop"
+    learning_rate: LearningRate = 1e-2
+    steps: int = field(default=500, kw_only=True)
+    clip: float | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
     """Limited-memory BFGS with a line search: fast and precise near a minimum.
 
     Parameters
@@ -77,15 +209,42 @@ class LBFGS:
     LBFGS(steps=100)
     """
 
+    word: ClassVar[str] = "lbfgs"
     steps: int = field(default=200, kw_only=True)
 
-    def __post_init__(self):
-        _check_steps("LBFGS", self.steps)
+
+@dataclass(frozen=True)
+class BFGS(Optimizer):
+    """Quasi-Newton with a full matrix and a line search: for up to some hundred parameters, where LBFGS is slow.
+
+    Parameters
+    ----------
+    steps : int, default 200
+        Most iterations; it stops earlier when the loss no longer falls.
+
+    Raises
+    ------
+    ProblemError
+        If ``steps`` is not a positive integer.
+
+    References
+    ----------
+    Broyden (1970), The convergence of a class of double-rank minimization algorithms, IMA Journal of Applied
+    Mathematics 6, 76-90. doi:10.1093/imamat/6.1.76
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.BFGS(steps=100)
+    BFGS(steps=100)
+    """
+
+    word: ClassVar[str] = "bfgs"
+    steps: int = field(default=200, kw_only=True)
 
 
-Optimizer = Adam | LBFGS
-_WORDS = {"adam": Adam, "lbfgs": LBFGS}
-_NAMES = ["Adam", "LBFGS"]
+_CLASSES = {cls.__name__: cls for cls in (Adam, AdamW, Lion, RMSProp, LBFGS, BFGS)}
+_WORDS = {name.lower(): cls for name, cls in _CLASSES.items()}
 
 
 def read_optimizers(optimizer: Optimizer | str | Sequence[Optimizer | str] | None) -> tuple[Optimizer, ...]:
@@ -99,10 +258,11 @@ def read_optimizers(optimizer: Optimizer | str | Sequence[Optimizer | str] | Non
 
 
 def _read_one(item):
-    if isinstance(item, Adam | LBFGS):
+    if isinstance(item, tuple(_CLASSES.values())):
         return item
-    if isinstance(item, type) and issubclass(item, Adam | LBFGS):
+    if isinstance(item, type) and item in _CLASSES.values():
         return item()
     if isinstance(item, str) and item.lower() in _WORDS:
         return _WORDS[item.lower()]()
-    raise ProblemError(f"optimizer: unknown optimizer {item!r}; one of {_NAMES}{nearest(item, _NAMES)}")
+    names = list(_CLASSES)
+    raise ProblemError(f"optimizer: unknown optimizer {item!r}; one of {names}{nearest(item, names)}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ProblemError, UnsupportedByEngine
-from .optimizers import LBFGS, Optimizer
+from .optimizers import FirstOrder, Optimizer
+from .schedules import read_rates
 from .stages import Stage
 
 
@@ -73,19 +74,35 @@ def make_stages(
     first, *rest = optimizers
     shares = [first.steps // len(plan)] * len(plan)
     shares[-1] += first.steps - sum(shares)
-    pairs = [(first, steps, rows) for steps, rows in zip(shares, plan, strict=True) if steps]
-    pairs += [(optimizer, optimizer.steps, plan[-1]) for optimizer in rest]
+    ends = np.cumsum(shares)
+    trips = [(first, slice(end - n, end), rows) for end, n, rows in zip(ends, shares, plan, strict=True) if n]
+    trips += [(optimizer, slice(0, optimizer.steps), plan[-1]) for optimizer in rest]
     return tuple(
         Stage(
-            optimizer="lbfgs" if isinstance(optimizer, LBFGS) else "adam",
-            steps=int(steps),
-            learning_rate=float(getattr(optimizer, "learning_rate", 1.0)),
+            optimizer=optimizer.word,
+            steps=int(steps.stop - steps.start),
+            learning_rate=_rates(optimizer, steps),
             rows=rows,
             factor=float(total / sum(count[n] for count, n in zip(counts, rows, strict=True))),
             horizon=float(max(times[n - 1] for (times, _), n in zip(observed, rows, strict=True) if n)),
+            **_options(optimizer),
         )
-        for optimizer, steps, rows in pairs
+        for optimizer, steps, rows in trips
     )
+
+
+def _rates(optimizer, steps):
+    """Of these steps of all: one number if it stays the same."""
+    if not isinstance(optimizer, FirstOrder):
+        return 1.0
+    rates = read_rates(optimizer.learning_rate, optimizer.steps)[steps]
+    return float(rates[0]) if (rates == rates[0]).all() else tuple(rates.tolist())
+
+
+def _options(optimizer):
+    """What else a stage is told of an optimizer."""
+    given = {name: getattr(optimizer, name, None) for name in ("clip", "weight_decay")}
+    return {name: float(value) for name, value in given.items() if value is not None}
 
 
 def _horizon_rows(stages, observed, starts):

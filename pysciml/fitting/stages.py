@@ -2,18 +2,29 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Stage:
     """One stretch of a fit: an optimizer over the first data times, the weights multiplied by ``factor``.
 
-    ``rows`` says how many times, one number a part of the sum, 0 for a part that is left out. ``optimizer`` is
-    ``"adam"`` (``learning_rate`` used) or ``"lbfgs"``. ``horizon`` is the last time used.
+    ``rows`` says how many times, one number a part of the sum, 0 for a part that is left out. ``optimizer`` is the
+    word of one. First-order ones use ``learning_rate``, one number or one a step, the longest gradient ``clip``, and
+    ``weight_decay``, by which the elements of ``x`` that the request names shrink, times the rate. ``horizon`` is the
+    last time used.
     """
 
     optimizer: str
     steps: int
-    learning_rate: float
+    learning_rate: float | tuple[float, ...]
     rows: tuple[int, ...]
     factor: float
     horizon: float
+    clip: float = np.inf
+    weight_decay: float = 0.0
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The learning rate of each step ``(steps,)``."""
+        return np.array(np.broadcast_to(self.learning_rate, self.steps), dtype=np.float64)

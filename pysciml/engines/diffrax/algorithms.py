@@ -71,6 +71,9 @@ SENSITIVITIES: dict[str, str] = {
 }
 OPTIMIZERS: dict[str, str] = {
     "adam": "Kingma & Ba (2015), arXiv:1412.6980",
+    "lion": "Chen et al. (2023), arXiv:2302.06675",
+    "rmsprop": "Tieleman & Hinton (2012), lecture",
+    "bfgs": "Broyden (1970), doi:10.1093/imamat/6.1.76",
     "lbfgs": "Liu & Nocedal (1989), doi:10.1007/BF01589116, with the zoom line search of Nocedal & Wright (2006)",
 }
 CAPABILITIES: frozenset[Capability] = frozenset(

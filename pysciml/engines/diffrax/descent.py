@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import optax
+import scipy.optimize
 
 from ...fitting.stages import Stage
 
@@ -56,23 +57,33 @@ class FirstOrder:
     It begins at ``start``, or goes on from what ``arrays`` gave.
     """
 
-    def __init__(self, stage: Stage, start: Point, saved: Mapping[str, np.ndarray] | None = None):
+    def __init__(
+        self,
+        stage: Stage,
+        start: Point,
+        saved: Mapping[str, np.ndarray] | None = None,
+        decay: np.ndarray | None = None,
+    ):
         self._begin, self._update = _rule(stage.optimizer)
-        self._rate = stage.learning_rate
+        self._rates, self._clip, self._taken = stage.rates, stage.clip, 0
+        self._decay = decay if decay is not None and decay.size else 0.0
         self._here = self._best = start
         self._memory = self._begin(start.x)
         self._scale = 1.0
         if saved is not None:
             self._here, self._best = (Point(*(saved[f"{kind}_{f}"][()] for f in Point._fields)) for kind in KEPT)
-            self._scale = float(saved["scale"])
+            self._scale, self._taken = float(saved["scale"]), int(saved["taken"])
             leaves, tree = jax.tree.flatten(self._memory)
             self._memory = jax.tree.unflatten(tree, [saved[f"memory_{k}"] for k in range(len(leaves))])
 
     def step(self, evaluate: Evaluate) -> Point:
         """The next point that it visits."""
-        here, rate = self._here, self._scale * self._rate
-        direction, self._memory = self._update(here.gradient, self._memory)
-        point = evaluate(here.x - rate * np.asarray(direction))
+        here, rate = self._here, self._scale * self._rates[self._taken]
+        length = np.linalg.norm(here.gradient)
+        gradient = here.gradient * (self._clip / length) if length > self._clip else here.gradient
+        direction, self._memory = self._update(gradient, self._memory)
+        point = evaluate(here.x - rate * np.asarray(direction) - rate * self._decay * here.x)
+        self._taken += 1
         if not point.is_finite:
             self._here, self._memory, self._scale = self._best, self._begin(self._best.x), self._scale / 2
             return point
@@ -89,29 +100,84 @@ class FirstOrder:
             for kind, point in zip(KEPT, (self._here, self._best), strict=True)
             for field, value in point._asdict().items()
         }
-        return leaves | points | {"scale": np.float64(self._scale)}
+        return leaves | points | {"scale": self._scale, "taken": self._taken}
 
 
 def lbfgs(evaluate: Evaluate, start: Point) -> Iterator[Point]:
     """The points that L-BFGS accepts after ``start``; it ends where no lower value is found."""
-    here, pairs = start, deque(maxlen=MEMORY)
+    return _quasi_newton(evaluate, start, Pairs())
+
+
+def bfgs(evaluate: Evaluate, start: Point) -> Iterator[Point]:
+    """The same of BFGS, its matrix kept by SciPy."""
+    return _quasi_newton(evaluate, start, Matrix())
+
+
+QUASI_NEWTON = {"lbfgs": lbfgs, "bfgs": bfgs}
+
+
+def _quasi_newton(evaluate, here, memory):
     while here.gradient.any():
-        direction = _direction(here.gradient, pairs)
+        direction = memory.direction(here.gradient)
         if not direction @ here.gradient < 0:
-            pairs.clear()
+            memory.clear()
             direction = -here.gradient
-        first = 1.0 if pairs else min(1.0, 1.0 / max(np.abs(here.gradient).sum(), 1e-300))
+        first = min(1.0, 1.0 / max(np.abs(here.gradient).sum(), 1e-300)) if memory.is_empty else 1.0
         new = line_search(evaluate, here, direction, first)
         if new is None:
-            if not pairs:
+            if memory.is_empty:
                 return
-            pairs.clear()
+            memory.clear()
             continue
         step, change = new.x - here.x, new.gradient - here.gradient
         if step @ change > 1e-12 * np.linalg.norm(step) * np.linalg.norm(change):
-            pairs.append((step, change))
+            memory.add(step, change)
         here = new
         yield here
+
+
+class Pairs:
+    """What L-BFGS knows of the Hessian: the last steps, and how the gradient changed."""
+
+    def __init__(self):
+        self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=MEMORY)
+        self.is_empty = True
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._pairs.clear()
+        self.is_empty = True
+
+    def add(self, step: np.ndarray, change: np.ndarray) -> None:
+        """One more pair."""
+        self._pairs.append((step, change))
+        self.is_empty = False
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """Minus the inverse Hessian times a gradient."""
+        return _direction(gradient, self._pairs)
+
+
+class Matrix:
+    """What BFGS knows: the inverse Hessian as a matrix."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._inverse, self.is_empty = scipy.optimize.BFGS("skip_update"), True
+
+    def add(self, step: np.ndarray, change: np.ndarray) -> None:
+        """One more step, and how the gradient changed."""
+        if self.is_empty:
+            self._inverse.initialize(step.size, "inv_hess")
+            self.is_empty = False
+        self._inverse.update(step, change)
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """Minus the inverse Hessian times a gradient."""
+        return -gradient if self.is_empty else -self._inverse.dot(gradient)
 
 
 def _direction(gradient, pairs):

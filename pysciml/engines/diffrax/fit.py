@@ -9,7 +9,7 @@ from ...requests import FitRequest
 from ..base import Status
 from ..checkpoint import Journal, read_arrays, write_arrays
 from ..fit import StageRun, Start, Watch, say_ending
-from .descent import FIRST_ORDER, FirstOrder, Point, lbfgs
+from .descent import FIRST_ORDER, QUASI_NEWTON, FirstOrder, Point
 from .objective import DiffraxSum, why_failed
 
 LOOK_AGAIN = 100  # iterations after which "auto" probes again
@@ -41,6 +41,7 @@ class Fit:
 
     def __init__(self, request: FitRequest, stage: Stage, start: Start, watch: Watch | None):
         self._request, self._stage, self._start, self._watch = request.objective, stage, start, watch
+        self._decay = request.decay_of(stage)
         self._is_first_order = stage.optimizer in FIRST_ORDER
         self._begin = self._reported = self._saved = time.perf_counter()
         self._told = 0
@@ -59,9 +60,9 @@ class Fit:
         if not first.is_finite:
             return Status.FAILED
         if self._is_first_order:
-            self._run_first_order(FirstOrder(self._stage, first, saved))
+            self._run_first_order(FirstOrder(self._stage, first, saved, self._decay))
         else:
-            for point in lbfgs(self._evaluate, first):
+            for point in QUASI_NEWTON[self._stage.optimizer](self._evaluate, first):
                 self._take(point)
                 if len(self._rows) == self._stage.steps:
                     break

@@ -11,7 +11,7 @@ from ..base import Status
 from ..checkpoint import foreign_journal
 from ..fit import StageRun, Start, Watch, say_ending
 from .bridge import Bridge
-from .loading import NO_TIMES, floats
+from .loading import floats
 from .status import read_return_code
 
 _ENDINGS = {
@@ -40,9 +40,9 @@ class JuliaStages:
             float(stage.factor),
             stage.optimizer,
             int(stage.steps),
-            np.full(stage.steps, stage.learning_rate),
-            np.inf,
-            NO_TIMES,
+            stage.rates,
+            float(stage.clip),
+            floats(self._request.decay_of(stage)),
             "" if start.path is None else str(start.path),
             has_partial=True,
             watch=None if watch is None else lambda numbers: _watch_stage(watch, numbers),

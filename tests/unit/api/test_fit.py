@@ -7,7 +7,9 @@ from scipy.optimize import minimize
 from support.engines import require_engine
 
 import pysciml as ps
+from pysciml.api.fit import find_decayed
 from pysciml.api.fit_result import FitResult
+from pysciml.api.objective import make_misfit
 
 
 def decay(t, u, p):
@@ -124,6 +126,14 @@ def test_fit_goes_on_from_a_learnt_network(data):
     first = ps.fit(problem, data, optimizer=ps.Adam(steps=40), **OPTIONS)
     second = ps.fit(first.problem, data, optimizer=ps.Adam(1e-12, steps=1), strategy=(), **OPTIONS)
     assert second.loss == pytest.approx(first.loss, rel=1e-9)
+
+
+def test_weight_decay_is_of_weights_of_networks(data):
+    require_engine("diffrax")
+    net = ps.MLP(1, 1, width=2, depth=1)
+    problem = ps.ODEProblem(lambda t, u, p: {"x": p.k + p.net([u.x])[0]}, {"x": 2.0}, (0, 4), {"k": 1.0, "net": net})
+    misfit = make_misfit(problem, data, "nmse", None, "diffrax", "auto", 1e-6, 1e-8, "auto")
+    assert find_decayed(misfit).tolist() == [False] + [True] * 2 + [False] * 2 + [True] * 2 + [False]
 
 
 def test_failed_solves_are_rejected_steps():

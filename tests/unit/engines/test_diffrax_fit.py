@@ -1,5 +1,6 @@
 """Fits of the embedded engine: descent, stages, rejected steps, history, interruption."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_adam_goes_back_to_the_best_with_half_the_rate():
     best = max(x for x in visited[: first + 1] if x < 1)
     assert visited[first + 2] == pytest.approx(best + 0.2, rel=1e-3)  # from the best, with half the step
     assert 0.99 < max(x for x in visited if x < 1) < 1
+
+
+def test_weights_decay_and_long_gradients_are_shortened():
+    def flat(x):
+        return Point(x, 0.0, np.zeros(2))
+
+    stage = Stage("adam", 2, (0.1, 0.2), (1,), 1.0, 1.0, weight_decay=0.5)
+    request = FitRequest(decay_request(()).objective, (stage,), decayed=np.array([True, False]))
+    adam = FirstOrder(stage, flat(np.array([3.0, 3.0])), decay=request.decay_of(stage))
+    np.testing.assert_allclose([adam.step(flat).x for _ in range(2)], [[3 * 0.95, 3], [3 * 0.95 * 0.9, 3]])
+
+    def steep(x):
+        return Point(x, float(3 * x[0] + 4 * x[1]), np.array([3.0, 4.0]))
+
+    first = FirstOrder(replace(stage, optimizer="rmsprop", clip=1e-8), steep(np.ones(2))).step(steep).x
+    root = np.sqrt(0.1)  # of the mean of squares after one step, the gradient being (0.6, 0.8) times 1e-8
+    np.testing.assert_allclose(1 - first, 0.1 * np.array([0.6 / (0.6 * root + 1), 0.8 / (0.8 * root + 1)]), rtol=1e-6)
 
 
 def decay(t, u, p):
