@@ -10,6 +10,7 @@ from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
 from .api.products import gauss_newton_vector_product, hessian_vector_product
+from .api.profile import profile
 from .api.sensitivities import sensitivities
 from .api.solve import solve
 from .api.solve_many import solve_many
@@ -75,6 +76,7 @@ __all__ = [
     "load_example",
     "objective",
     "plot_states",
+    "profile",
     "sensitivities",
     "solve",
     "solve_many",

@@ -14,7 +14,7 @@ from ..errors import ProblemError, SolveFailed
 from ..fitting.optimizers import Optimizer, read_optimizers
 from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
 from ..fitting.shooting import make_stages, read_strategy
-from ..fitting.trainable import whole_networks
+from ..fitting.trainable import limits, whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
 from ..problems.schema import problem_to_json
@@ -180,6 +180,7 @@ def _settings_of(misfit):
     solve = misfit.solve
     return {
         "scales": misfit.scales,
+        "bounds": {block.name: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
         "engine": misfit.engine.name,
         "algorithm": solve.algorithm,
         "sensitivity": misfit.sensitivity,

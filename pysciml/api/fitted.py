@@ -6,10 +6,10 @@ import numpy as np
 
 from ..datasets.experiments import Experiment, read_experiments
 from ..errors import ProblemError
-from ..fitting.trainable import Block, gather_x, read_trainable, whole_networks
+from ..fitting.trainable import Block, from_limits, gather_x, read_trainable, whole_networks
 from ..tracing.layout import join_layouts
 from .fit_result import FitResult
-from .objective import element_names, is_weight
+from .objective import Objective, element_names, is_weight, objective
 from .sensitivities import sensitivities
 from .solve import solve
 
@@ -41,6 +41,19 @@ class Fitted:
         """The unit of each element of ``x``, ``""`` where there is none."""
         units = self.result.problem.units
         return [units.get(block.name.removeprefix("u0_"), "") for block in self.blocks for _ in range(block.size)]
+
+    @property
+    def n_data(self) -> int:
+        """How many values were measured."""
+        return sum(int(np.isfinite(experiment.values).sum()) for experiment in self.experiments)
+
+    def objective(self) -> Objective:
+        """The loss of the fit, from its result."""
+        said = self.result.settings
+        words = {key: said[key] for key in ("loss", "engine", "algorithm", "rtol", "atol", "sensitivity")}
+        trainable = dict.fromkeys(said["trained"], True)
+        trainable |= {name: from_limits(*ends) for name, ends in said.get("bounds", {}).items()}
+        return objective(self.result.problem, self.result.data, trainable=trainable, verify="never", **words)
 
     def residuals(self) -> tuple[np.ndarray, np.ndarray]:
         """Residuals ``(datum,)`` in units of their scale, and slopes ``(datum, k)`` of what is measured in the same."""

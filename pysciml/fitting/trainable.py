@@ -59,6 +59,18 @@ class Interval:
 Bound = Positive | Interval
 
 
+def limits(bound: Bound | None) -> tuple[float | None, float | None]:
+    """Lower and upper end of a bound, None where there is none."""
+    if isinstance(bound, Positive):
+        return (0.0, None)
+    return (bound.lo, bound.hi) if isinstance(bound, Interval) else (None, None)
+
+
+def from_limits(low: float | None, high: float | None) -> Bound:
+    """The bound with these ends."""
+    return Positive() if high is None else Interval(low, high)
+
+
 @dataclass(frozen=True)
 class Block:
     """A named piece of ``x``: where it lies in ``x`` and in the vector it comes from (``"u0"`` or ``"p"``).
