@@ -27,7 +27,7 @@ from .errors import (
     TraceError,
     UnsupportedByEngine,
 )
-from .fitting.optimizers import BFGS, LBFGS, Adam, AdamW, Lion, RMSProp
+from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
 from .fitting.schedules import Cosine, Exponential, Warmup
 from .fitting.shooting import GrowingHorizon
 from .fitting.trainable import Interval, Positive
@@ -42,6 +42,8 @@ from .tracing.grad import grad
 __version__ = "0.1.0"
 
 __all__ = [
+    "CMAES",
+    "LevenbergMarquardt",
     "LBFGS",
     "MLP",
     "Adam",

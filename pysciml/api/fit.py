@@ -9,16 +9,18 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.attrs import own_versions
-from ..engines.base import Report, Status
+from ..engines.base import AbstractEngine, Report, Status, check_capabilities
+from ..engines.choose import engine_capabilities
+from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
-from ..fitting.optimizers import Optimizer, read_optimizers
+from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
 from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
 from ..fitting.shooting import make_stages, read_strategy
 from ..fitting.trainable import limits, whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
 from ..problems.schema import problem_to_json
-from ..requests import FitRequest
+from ..requests import FitRequest, SumRequest, tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .checkpoint import claim_folder, identify
@@ -58,7 +60,7 @@ def fit(
     loss : {"nmse", "mse"}, default "nmse"
         Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
         standard deviation (dimensionless).
-    optimizer : Adam, AdamW, Lion, RMSProp, LBFGS, BFGS, str or list of these, optional
+    optimizer : Adam, AdamW, Lion, RMSProp, LBFGS, BFGS, LevenbergMarquardt, CMAES, str or list, optional
         Run in order; a word, such as ``"adam"``, is one with its defaults. None is ``[Adam(), LBFGS()]``.
     trainable : sequence of str or dict, optional
         Names or globs of what is trained, or a dict of these with ``True``, ``ps.Positive()`` or
@@ -132,6 +134,7 @@ def fit(
     seen = misfit.measured
     stages = make_stages(strategy, optimizers, [(seen.times, seen.mask)], [problem.span[0]])
     request = FitRequest(misfit.request(parametrization, z0), stages, seed, find_decayed(misfit))
+    check_optimizers(optimizers, request.objective, misfit.engine)
     trained = _trained_names(misfit)
     settings = {
         "loss": loss,
@@ -161,6 +164,20 @@ def fit(
     message = raw.message or raw.status.message
     history = _history(raw, problem)
     return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings | found)
+
+
+def check_optimizers(optimizers: Sequence[Optimizer], request: SumRequest, engine: AbstractEngine) -> None:
+    """Refuse one whose package is missing, and least squares of what is no sum of squares or has no tangents."""
+    if any(isinstance(item, CMAES) for item in optimizers):
+        check_evolution()
+    if any(isinstance(item, LevenbergMarquardt) for item in optimizers):
+        if request.penalties or not all(part.is_squares for part in request.parts):
+            raise ProblemError(
+                "LevenbergMarquardt: only for losses that are sums of squares ('nmse', 'mse'), without penalties; "
+                "use ps.LBFGS() or ps.BFGS()"
+            )
+        for part in request.parts:
+            check_capabilities(engine, tangent_needs(part.solve), engine_capabilities())
 
 
 def _confirm_gradient(verify, misfit, request, x, stage):

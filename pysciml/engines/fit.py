@@ -3,60 +3,20 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..fitting.stages import Stage
 from ..requests import FitRequest
-from .base import RawFit, Report, Status
+from .base import AbstractEngine, RawFit, Report, Status
 from .checkpoint import read_arrays, write_arrays
+from .evolution import run_evolution
+from .least_squares import run_least_squares
+from .trials import RunStage, StageRun, Start
 
 COLUMNS = ("loss", "gradient_norm", "horizon", "seconds", "rejected", "status")
-
-
-@dataclass(frozen=True, eq=False)
-class StageRun:
-    """What an engine gives back of one stage.
-
-    ``rows (iteration, 5)`` are loss, gradient norm, seconds since the start of the stage, trials rejected, and the
-    ``Status`` code of the last of these. ``value`` is NaN where nothing could be solved. ``memory`` is whatever
-    the engine wants to be given at the next stage. ``trouble`` is what kept files from being written.
-    """
-
-    x: np.ndarray
-    value: float
-    rows: np.ndarray
-    status: Status
-    message: str
-    algorithm: str
-    sensitivity: str
-    reasons: tuple[str, ...] = ()
-    memory: int = 0
-    trouble: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What a stage begins with: where it is among all, ``x (k,)``, and what those before left.
-
-    ``path`` is that of the files which it goes on from if it was killed, without their endings; None: there are none.
-    """
-
-    number: int
-    x: np.ndarray
-    path: Path | None = None
-    done: int = 0  # iterations of the stages before
-    memory: int = 0
-    reasons: tuple[str, ...] = ()
-
-    def file(self, ending: str) -> Path | None:
-        """The path of one of its files."""
-        return None if self.path is None else self.path.with_suffix(f".{ending}")
-
-
-Watch = Callable[[int, float, float], None]  # iteration, best loss, gradient norm
-RunStage = Callable[[Stage, Start, Watch | None], StageRun]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +55,22 @@ class SoFar:
         )
 
 
+IN_PYTHON = {"cmaes": run_evolution, "levenberg_marquardt": run_least_squares}
+
+
 def run_fit(
+    engine: AbstractEngine,
     request: FitRequest,
     run_stage: RunStage,
     report: Callable[[Report], None] | None = None,
     folder: Path | None = None,
 ) -> RawFit:
-    """All stages; KeyboardInterrupt ends them with the best point so far.
+    """All stages, each by ``run_stage`` unless its loop is a Python library's; Ctrl-C ends them with the best so far.
 
     With a ``folder`` what has ended is written there, and a fit that was killed goes on from what it finds.
     """
     stages = request.stages
+    loops = {word: partial(loop, engine, request) for word, loop in IN_PYTHON.items()}
     files = Files(folder)
     so_far = files.read() or SoFar(np.array(request.objective.x0, dtype=np.float64))
     total = sum(stage.steps for stage in stages)
@@ -115,7 +80,7 @@ def run_fit(
         stage, done = stages[number], len(so_far.history)
         start = Start(number, so_far.x, files.path_of(number), done, so_far.memory, so_far.reasons)
         try:
-            run = run_stage(stage, start, _watch(report, done, total, stage))
+            run = loops.get(stage.optimizer, run_stage)(stage, start, _watch(report, done, total, stage))
         except KeyboardInterrupt:  # before there was anything to be kept of this stage
             if not np.isfinite(so_far.value):
                 raise
@@ -142,18 +107,6 @@ def _watch(report, done, total, stage):
     if report is None:
         return None
     return lambda iteration, loss, norm: report(Report(done + iteration, total, loss, stage.horizon, norm))
-
-
-def say_ending(status: Status, stage: Stage, number: int) -> str:
-    """How a stage ended, in words."""
-    where = f"of stage {number + 1}, to t = {stage.horizon:g}"
-    if status is Status.SUCCESS:
-        return ""
-    said: dict[Status, str] = {
-        Status.FAILED: f"the solve fails at the start {where}",
-        Status.GAVE_UP: f"{Status.GAVE_UP.message} (in the midst {where}): {Status.GAVE_UP.next_step}",
-    }
-    return said.get(status) or str(status.message)
 
 
 class Files:

@@ -243,7 +243,86 @@ class BFGS(Optimizer):
     steps: int = field(default=200, kw_only=True)
 
 
-_CLASSES = {cls.__name__: cls for cls in (Adam, AdamW, Lion, RMSProp, LBFGS, BFGS)}
+@dataclass(frozen=True)
+class LevenbergMarquardt(Optimizer):
+    """Gauss-Newton within a trust region, on the residuals: few iterations where the data determine the parameters.
+
+    For losses that are sums of squares (``"nmse"``, ``"mse"``), without penalties, and up to some dozens of
+    parameters: each iteration carries a tangent for each of them.
+
+    Parameters
+    ----------
+    steps : int, default 100
+        Most trials; it stops earlier when the loss no longer falls.
+
+    Raises
+    ------
+    ProblemError
+        If ``steps`` is not a positive integer.
+
+    References
+    ----------
+    Marquardt (1963), An algorithm for least-squares estimation of nonlinear parameters, doi:10.1137/0111030.
+    Branch, Coleman, Li (1999), A subspace, interior, and conjugate gradient method for large-scale bound-constrained
+    minimization problems, doi:10.1137/S1064827595289108 (SciPy's ``trf``, which runs it).
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.LevenbergMarquardt(steps=50)
+    LevenbergMarquardt(steps=50)
+    """
+
+    word: ClassVar[str] = "levenberg_marquardt"
+    steps: int = field(default=100, kw_only=True)
+
+
+@dataclass(frozen=True)
+class CMAES(Optimizer):
+    """Covariance matrix adaptation: a search without gradients, for rough losses of few parameters.
+
+    Needs the package ``cma`` (``pip install 'pysciml[cma]'``).
+
+    Parameters
+    ----------
+    steps : int, default 200
+        Most generations.
+    sigma : float, default 0.3
+        Deviation of the first generation, in the fit's scaled units.
+    population : int, optional
+        Points of a generation; None: by the number of parameters.
+
+    Raises
+    ------
+    ProblemError
+        If ``sigma`` is not positive and finite, or an integer not positive.
+
+    References
+    ----------
+    Hansen, Ostermeier (2001), Completely derandomized self-adaptation in evolution strategies,
+    doi:10.1162/106365601750190398
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> ps.CMAES(sigma=0.1)
+    CMAES(steps=200, sigma=0.1, population=None)
+    """
+
+    word: ClassVar[str] = "cmaes"
+    steps: int = field(default=200, kw_only=True)
+    sigma: float = field(default=0.3, kw_only=True)
+    population: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not is_positive(self.sigma):
+            raise ProblemError(f"CMAES: sigma must be a positive number, got {self.sigma!r}")
+        if self.population is not None:
+            check_count("CMAES", "population", self.population)
+
+
+_CLASSES = {cls.__name__: cls for cls in (Adam, AdamW, Lion, RMSProp, LBFGS, BFGS, LevenbergMarquardt, CMAES)}
 _WORDS = {name.lower(): cls for name, cls in _CLASSES.items()}
 
 

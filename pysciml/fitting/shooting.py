@@ -101,8 +101,8 @@ def _rates(optimizer, steps):
 
 def _options(optimizer):
     """What else a stage is told of an optimizer."""
-    given = {name: getattr(optimizer, name, None) for name in ("clip", "weight_decay")}
-    return {name: float(value) for name, value in given.items() if value is not None}
+    given = {name: getattr(optimizer, name, None) for name in ("clip", "weight_decay", "sigma", "population")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _horizon_rows(stages, observed, starts):

@@ -11,8 +11,8 @@ class Stage:
 
     ``rows`` says how many times, one number a part of the sum, 0 for a part that is left out. ``optimizer`` is the
     word of one. First-order ones use ``learning_rate``, one number or one a step, the longest gradient ``clip``, and
-    ``weight_decay``, by which the elements of ``x`` that the request names shrink, times the rate. ``horizon`` is the
-    last time used.
+    ``weight_decay``, by which the elements of ``x`` that the request names shrink, times the rate; CMA-ES uses
+    ``sigma`` and ``population`` (0: by the size of ``x``). ``horizon`` is the last time used.
     """
 
     optimizer: str
@@ -23,6 +23,8 @@ class Stage:
     horizon: float
     clip: float = np.inf
     weight_decay: float = 0.0
+    sigma: float = 0.3
+    population: int = 0
 
     @property
     def rates(self) -> np.ndarray:

@@ -1,11 +1,18 @@
 """Optimizers on both engines: they reach a minimum, and first-order ones visit the same points."""
 
+import pydoc
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 import pytest
 import xarray as xr
 from support.engines import ENGINES, require_engine
 
 import pysciml as ps
+from pysciml.api.fit import check_optimizers
+from pysciml.api.objective import make_misfit
+from pysciml.fitting.trainable import natural_parametrization
 
 FIRST_ORDER = [
     ps.Adam(ps.Cosine(0.1), steps=60),
@@ -62,13 +69,88 @@ def curved(engine):
     [
         ("bfgs", 1e-6),
         ("lbfgs", 1e-6),
+        ("LevenbergMarquardt", 1e-6),
+        (ps.CMAES(sigma=0.1, steps=60), 1e-4),
         (ps.Lion(ps.Exponential(0.03, 1e-5), steps=250), 1e-3),
         (ps.RMSProp(ps.Exponential(0.03, 1e-5), steps=250), 1e-3),
     ],
-    ids=["bfgs", "lbfgs", "lion", "rmsprop"],
+    ids=["bfgs", "lbfgs", "levenberg_marquardt", "cmaes", "lion", "rmsprop"],
 )
 def test_optimizers_reach_the_minimum(engine, optimizer, error):
     problem, data = curved(engine)
     options = {"strategy": (), "progress": False, "verify": "never", "algorithm": "Tsit5"}
     result = ps.fit(problem, data, optimizer=optimizer, engine=engine, rtol=1e-8, **options)
     np.testing.assert_allclose([float(result.p[name]) for name in "abd"], [1.5, 1.0, 2.0], rtol=error)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_least_squares_by_the_jacobian(engine):
+    """Few trials, through a bound, an observable, initial values and data in more than one unit."""
+    require_engine(engine)
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x, "y": p.k * u.x - p.m * u.y},
+        {"x": 2.0, "y": 0.0},
+        (0, 4),
+        {"k": 0.7, "m": 0.2, "gain": 1e3},
+        observe=lambda t, u, p: {"signal": p.gain * u.y},
+    )
+    saveat = np.linspace(0, 4, 9)
+    data = ps.solve(problem, "Tsit5", saveat=saveat, rtol=1e-10, atol=1e-12, engine=engine)[["x", "signal"]]
+    guess = problem.remake(p={"k": 0.4, "m": 0.4, "gain": 600.0}, u0={"x": 1.5})
+    trainable = {"k": ps.Positive(), "m": ps.Interval(0, 1), "gain": True, "u0_x": True}
+    result = ps.fit(
+        guess, data, trainable=trainable, optimizer=ps.LevenbergMarquardt(), strategy=(), engine=engine, progress=False
+    )
+    found = [float(result.p[name]) for name in ("k", "m", "gain")] + [float(result.problem.u0.x)]
+    np.testing.assert_allclose(found, [0.7, 0.2, 1e3, 2.0], rtol=1e-5)
+    assert result.history.sizes["iteration"] < 25
+    assert float(result.history.gradient_norm[-1]) < 1e-4 * float(result.history.gradient_norm[0])
+
+
+def test_optimizers_refuse_what_they_can_not(monkeypatch):
+    problem, data = curved("diffrax")
+    misfit = make_misfit(problem, data, "mse", None, "diffrax", "auto", 1e-6, 1e-8, "auto")
+    request = misfit.request(natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values), misfit.x0)
+    part = replace(request.parts[0], sees_data=True)
+    with pytest.raises(ps.ProblemError, match="LevenbergMarquardt: only for losses that are sums of squares"):
+        check_optimizers([ps.LevenbergMarquardt()], replace(request, parts=(part,)), misfit.engine)
+    monkeypatch.setattr("pysciml.engines.evolution.find_spec", lambda name: None)
+    with pytest.raises(ps.ProblemError, match=r"pip install 'pysciml\[cma\]'"):
+        ps.fit(problem, data, optimizer="cmaes", engine="diffrax", progress=False)
+
+
+class Killed(BaseException):
+    """In place of the end of the process."""
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "asked"),
+    [(ps.CMAES(steps=6), "objective.DiffraxObjective.value"), (ps.LevenbergMarquardt(steps=6), "engine.solve_request")],
+    ids=["cmaes", "lm"],
+)
+def test_loops_of_libraries_go_on_from_their_journal(optimizer, asked, tmp_path, monkeypatch):
+    """What else is drawn at random in the process does not matter."""
+    problem, data = curved("diffrax")
+    options = {"strategy": (), "engine": "diffrax", "progress": False, "verify": "never", "optimizer": optimizer}
+    want = ps.fit(problem, data, **options)
+    calls = count(1)
+
+    def dying(function):
+        def call(*arguments):
+            if next(calls) == 5:
+                raise Killed
+            return function(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        module, _, name = f"pysciml.engines.diffrax.{asked}".rpartition(".")
+        owner = pydoc.locate(module)
+        patch.setattr(owner, name, dying(getattr(owner, name)))
+        with pytest.raises(Killed):
+            ps.fit(problem, data, checkpoint=tmp_path, **options)
+    records = (tmp_path / "stage-000.journal").stat().st_size
+    np.random.seed(1)
+    found = ps.fit(problem, data, checkpoint=tmp_path, **options)
+    assert records and found.problem == want.problem
+    np.testing.assert_array_equal(found.history.loss, want.history.loss)

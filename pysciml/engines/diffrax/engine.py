@@ -39,7 +39,7 @@ class DiffraxEngine(AbstractEngine):
         self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
     ) -> RawFit:
         with double_precision():
-            raw = run_fit(request, partial(run_stage, request), report, folder)
+            raw = run_fit(self, request, partial(run_stage, request), report, folder)
         return replace(raw, versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:

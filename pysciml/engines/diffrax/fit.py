@@ -8,18 +8,12 @@ from ...fitting.stages import Stage
 from ...requests import FitRequest
 from ..base import Status
 from ..checkpoint import Journal, read_arrays, write_arrays
-from ..fit import StageRun, Start, Watch, say_ending
+from ..trials import MOST_REJECTED, REPORT_SECONDS, GivenUp, StageRun, Start, Watch, say_ending
 from .descent import FIRST_ORDER, QUASI_NEWTON, FirstOrder, Point
 from .objective import DiffraxSum, why_failed
 
 LOOK_AGAIN = 100  # iterations after which "auto" probes again
-REPORT_SECONDS = 0.1
 SAVE_SECONDS = 1.0
-MOST_REJECTED = 30  # trials in a row, before a stage ends
-
-
-class GivenUp(Exception):
-    """So many trials in a row were rejected that the stage ends."""
 
 
 def run_stage(request: FitRequest, stage: Stage, start: Start, watch: Watch | None) -> StageRun:

@@ -21,6 +21,8 @@ OPTIMIZERS: dict[str, str] = {
     "lion": "Chen et al. (2023), arXiv:2302.06675",
     "rmsprop": "Tieleman & Hinton (2012), lecture",
     "bfgs": "Broyden (1970), doi:10.1093/imamat/6.1.76",
+    "levenberg_marquardt": "Branch, Coleman & Li (1999), doi:10.1137/S1064827595289108, by SciPy",
+    "cmaes": "Hansen & Ostermeier (2001), doi:10.1162/106365601750190398, by the package cma",
     "lbfgs": "Liu & Nocedal (1989), doi:10.1007/BF01589116, with the line search of Hager & Zhang (2006)",
 }
 CAPABILITIES: frozenset[Capability] = frozenset(

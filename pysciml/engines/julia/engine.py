@@ -172,7 +172,7 @@ class JuliaEngine(AbstractEngine):
         self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
     ) -> RawFit:
         stages = JuliaStages(self._bridge, cache(lambda: self.make_objective(request.objective)), request)
-        return replace(run_fit(request, stages.run, report, folder), versions=self.versions())
+        return replace(run_fit(self, request, stages.run, report, folder), versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         return self.observe_many([(program, t, u, p)])[0]

@@ -9,7 +9,7 @@ from ...fitting.stages import Stage
 from ...requests import FitRequest
 from ..base import Status
 from ..checkpoint import foreign_journal
-from ..fit import StageRun, Start, Watch, say_ending
+from ..trials import StageRun, Start, Watch, say_ending
 from .bridge import Bridge
 from .loading import floats
 from .status import read_return_code
