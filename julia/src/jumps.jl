@@ -132,18 +132,18 @@ function cross_again!(u, p, o, t, s, row)
     return loss, row + has_row
 end
 
-"The value of an objective with events."
-function value_through_events(o, u0, p)
-    events, start = o.options.events, copy(p)
+"`solve_values` with events, which write to the state and the parameters: at each time those of the side that rows there hold."
+function solve_through_events(o, u0, p)
+    events, start, times = o.options.events, copy(p), o.times[1:(o.rows)]
     if last_time(o) == o.t0
         forget!(events)
         start!(events, u0, p, (o.t0, o.t0))
         rows = [u0]
     else
         rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-        rows === nothing && return NaN
+        rows === nothing && return nothing
     end
-    times = @view o.times[1:(o.rows)]
-    rows = put_samples!(reduce(hcat, rows), times, events)
-    return sum(misfit(o, rows[:, k], parameters_at!(p, events, times[k], start), k) for k in 1:(o.rows); init = 0.0)
+    states = put_samples!(reduce(hcat, rows), times, events)
+    rows = collect.(eachcol(states))
+    return rows, isempty(events.changed) ? start : [parameters_at!(copy(p), events, t, start) for t in times]
 end

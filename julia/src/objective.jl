@@ -80,17 +80,21 @@ function misfit_slopes!(slope, p_slope, o, u, p, row)
     return copyto!(slope, 1, pulled, 1, length(slope))
 end
 
-"The value, given the states at all times."
-function total_misfit(o::Objective, rows, p)
-    o.whole === nothing || return whole_loss(o, whole_input(o, rows, p), p)
-    return sum(misfit(o, rows[k], p, k) for k in 1:(o.rows); init = 0.0)
+"The value, given the states at all times, and the parameters `there` where events change them."
+function total_misfit(o::Objective, rows, p, there = p)
+    o.whole === nothing || return whole_loss(o, whole_input(o, rows, there), p)
+    return sum(misfit(o, rows[k], at_row(there, k), k) for k in 1:(o.rows); init = 0.0)
 end
+
+"The parameters at a row: one vector serves all, or each has its own."
+at_row(p::Vector{<:Number}, k) = p
+at_row(p::Vector{<:Vector}, k) = p[k]
 
 # ---- a loss of the whole solution
 
 "All measured quantities and all values, one after the other; values beyond the rows in use are missing."
 function whole_input(o, rows, p)
-    seen = [measured(o, rows[min(k, o.rows)], p, min(k, o.rows)) for k in eachindex(o.times)]
+    seen = [measured(o, rows[k], at_row(p, k), k) for k in min.(eachindex(o.times), o.rows)]
     values = copy(o.values)
     values[:, (o.rows + 1):end] .= NaN
     return vcat(seen..., vec(values))
@@ -104,9 +108,9 @@ end
 
 "Put the slopes of a whole solution's loss into the weights: its value and slopes by the parameters that it sees, () if a solve fails."
 function linearise!(o::Objective, u0, p)
-    rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-    rows === nothing && return ()
-    z, p_slope = whole_input(o, rows, p), zero(p)
+    found = solve_values(o, u0, p)
+    found === nothing && return ()
+    z, p_slope = whole_input(o, found...), zero(p)
     slopes = pull_back_observables!(similar(z), p_slope, o.whole, [1.0], z, p, o.t0)
     fill!(o.weights, 0.0)
     m = n_measured(o)

@@ -32,9 +32,15 @@ last_time(o::Objective) = o.times[o.rows]
 function objective_value(o::Objective, x::Vector{Float64})
     u0, p = parametrize(o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
-    isempty(o.options.events) || return value_through_events(o, u0, p)
+    found = solve_values(o, u0, p)
+    return found === nothing ? NaN : total_misfit(o, found[1], p, found[2])
+end
+
+"The states at the data's times and the parameters there, or nothing if the solve fails."
+function solve_values(o::Objective, u0, p)
+    isempty(o.options.events) || return solve_through_events(o, copy(u0), copy(p))
     rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-    return rows === nothing ? NaN : total_misfit(o, rows, p)
+    return rows === nothing ? nothing : (rows, p)
 end
 
 "Value and gradient; NaN everywhere if the solve fails."
