@@ -26,7 +26,7 @@ using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner, Vern7
 using PrecompileTools: @compile_workload, @setup_workload
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
-using SparseArrays: SparseMatrixCSC, dropzeros!, nonzeros, sparse
+using SparseArrays: SparseMatrixCSC, dropzeros!, findnz, nonzeros, sparse
 using SparseMatrixColorings: ColoringProblem, GreedyColoringAlgorithm, fast_coloring
 
 RuntimeGeneratedFunctions.init(@__MODULE__)

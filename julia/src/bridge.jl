@@ -140,9 +140,7 @@ function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)
-    f, p, t_span = RightHandSide(program), floats(p), (Float64(t0), Float64(t1))
-    mass_matrix === nothing && return make_problem(f, u0, p, t_span)
-    return make_problem(f, u0, p, t_span; mass_matrix = collect(Float64, mass_matrix))
+    return make_problem(with_mass(RightHandSide(program), mass_matrix), u0, floats(p), (Float64(t0), Float64(t1)))
 end
 
 """
@@ -181,13 +179,13 @@ See `Objective` for `sees_data` and `whole`.
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
         rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
-        sees_data = false, whole = nothing, events = NO_EVENTS
+        sees_data = false, whole = nothing, events = nothing, mass_matrix = nothing
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
-        RightHandSide(program), parametrization, Float64(t0), times, collect(Float64, values),
+        with_mass(RightHandSide(program), mass_matrix), parametrization, Float64(t0), times, collect(Float64, values),
         collect(Float64, weights), Int(n_parameters),
-        make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events),
+        make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, something(events, NO_EVENTS)),
         string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe), Bool(sees_data),
         whole === nothing ? nothing : RightHandSide(whole)

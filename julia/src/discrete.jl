@@ -43,7 +43,7 @@ end
 
 function StepMemory(f, tableau, n, m, blocks)
     n_rows = tableau isa Tableau ? 0 : n
-    jacobian = has_sparse_jacobian(f) ? similar(f.derivatives.prototype) : zeros(n_rows, n_rows)
+    jacobian = has_sparse_jacobian(f) ? similar(union_pattern(f.derivatives.prototype, f.mass_matrix)) : zeros(n_rows, n_rows)
     stages() = [zeros(n) for _ in tableau.b]
     own, column = stages(), zeros(count_factors(blocks))
     is_factored = tableau isa Tableau && !isempty(column)
@@ -167,11 +167,16 @@ end
 function discrete_slopes(o::Objective, u0, p)
     tableau = tableau_of(o.word)
     path = record_path(o, u0, p, tableau isa Tableau)
-    return path === nothing ? nothing : try_numerics(() -> reverse_path(o, tableau, path, p))
+    path === nothing && return nothing
+    found = try_numerics(() -> reverse_path(o, tableau, path, p))
+    found === nothing || !has_mass(o.f) || reverse_start!(found[2], found[3], o.f, path.states[1], p, o.t0)
+    return found
 end
 
 "The steps of a solve, with what fires on the way; nothing if it fails."
 function record_path(o::Objective, u0, p, keeps_stages)
+    u0 = find_start(o, u0, p)
+    u0 === nothing && return nothing
     path, events = Path(o.t0, u0, keeps_stages), o.options.events
     isempty(events) || (u0 = copy(u0); p = copy(p); events.keeps_jumps = true) # what fires at the start writes to them
     if last_time(o) == o.t0

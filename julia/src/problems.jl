@@ -11,9 +11,10 @@ for i in eachindex(TAGS), j in eachindex(TAGS)
 end
 
 """
-Any right-hand side `f(du, u, p, t)`: called directly for floats, by dynamic dispatch for other numbers.
+Any right-hand side `f(du, u, p, t)` of `mass_matrix * du/dt = f`: called directly for floats, by dynamic dispatch for other numbers.
 
-`pullback` is its generated product with cotangents, where there is one.
+`pullback` is its generated product with cotangents, where there is one. The mass matrix is the identity `I`, or stored as the
+Jacobian is, full or sparse.
 """
 struct RightHandSide
     float::Float64Function
@@ -21,19 +22,29 @@ struct RightHandSide
     derivatives::Union{Nothing, Derivatives}
     pullback::Union{Nothing, GeneratedPullback}
     memory::IdDict{Any, Any}
+    mass_matrix::Any
 end
 
 RightHandSide(f, derivatives = nothing, pullback = nothing) =
-    RightHandSide(close_function(f), f, derivatives, pullback, IdDict{Any, Any}())
+    RightHandSide(close_function(f), f, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 
 function RightHandSide(program::Program, derivatives = nothing)
     function!, work = program.function!, program.work
     pullback = program.pullback === nothing ? nothing : GeneratedPullback(program.pullback)
     generic(du, u, p, t) = function!(du, t, u, p, work)
-    return RightHandSide(close_generated(function!, work), generic, derivatives, pullback, IdDict{Any, Any}())
+    return RightHandSide(close_generated(function!, work), generic, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 end
 
 RightHandSide(f::RightHandSide) = f
+
+"A right-hand side with a mass matrix, given as a matrix or as its diagonal; nothing: the identity."
+with_mass(f, ::Nothing) = f
+function with_mass(f, mass_matrix)
+    stored = store_mass(collect(Float64, mass_matrix), has_sparse_jacobian(f))
+    return RightHandSide(f.float, f.generic, f.derivatives, f.pullback, IdDict{Any, Any}(), stored)
+end
+
+has_mass(f::RightHandSide) = f.mass_matrix isa AbstractMatrix
 
 (f::RightHandSide)(du::Vector64, u::Vector64, p::Vector64, t::Float64) = f.float(du, u, p, t)
 (f::RightHandSide)(du, u, p, t) = (f.generic(du, u, p, t); nothing)
@@ -126,18 +137,16 @@ end
 const LARGEST_JACOBIAN = 500
 
 """
-An ODE problem `mass_matrix * du/dt = f` of a right-hand side, with its Jacobian where one is of use: sparse or dense as
-its generated derivatives say, dense by dual numbers for few states. `mass_matrix` is a matrix or its diagonal.
+An ODE problem of a right-hand side, with its Jacobian where one is of use: sparse or dense as its generated derivatives say,
+dense by dual numbers for few states.
 """
-function make_problem(f::RightHandSide, u0, p, t_span; mass_matrix = LinearAlgebra.I)
-    make() = make_function(f, eltype(u0), length(u0), mass_matrix)
-    fun = mass_matrix === LinearAlgebra.I ? get!(make, f.memory, (eltype(u0), length(u0))) : make()
+function make_problem(f::RightHandSide, u0, p, t_span)
+    fun = get!(() -> make_function(f, eltype(u0), length(u0), f.mass_matrix), f.memory, (eltype(u0), length(u0)))
     return ODEProblem{true}(fun, u0, t_span, p)
 end
 
 function make_function(f, T, n, mass_matrix)
     derivatives = (; tgrad = TimeGradient(f), jvp = StateTangent(f), vjp = StateProduct(f), vjp_p = ParameterProduct(f))
-    mass_matrix = store_mass(mass_matrix, has_sparse_jacobian(f))
     if has_sparse_jacobian(f)
         jac_prototype = union_pattern(convert(SparseMatrixCSC{T, Int}, f.derivatives.prototype), mass_matrix)
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives..., mass_matrix)
@@ -149,7 +158,6 @@ function make_function(f, T, n, mass_matrix)
 end
 
 "A mass matrix, stored as the Jacobian is: SciML's sums of both are of one kind."
-store_mass(mass_matrix, is_sparse) = mass_matrix
 store_mass(diagonal::Vector64, is_sparse) = store_mass(Diagonal(diagonal), is_sparse)
 store_mass(M::AbstractMatrix, is_sparse) = is_sparse ? dropzeros!(sparse(M)) : Matrix(M)
 

@@ -14,6 +14,8 @@ function replay_values(o::Objective, x, points)
 end
 
 function replay_value(o, tableau, t, memory, u0, p)
+    u0 = find_start(o, u0, p)
+    u0 === nothing && return NaN
     found = try_numerics(() -> replay_steps(o, tableau, t, memory, copy(u0), p))
     return found === nothing ? NaN : found
 end

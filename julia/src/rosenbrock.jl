@@ -4,7 +4,7 @@
 const ROSENBROCK = split("Rosenbrock23 Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P")
 
 """
-A step of size h as numbers: stage i solves `(I / (gamma h) - J) k_i = f(U_i, t + c_i h) + h d_i dT + sum(C[i, j] k_j) / h` with
+A step of size h as numbers: stage i solves `(M / (gamma h) - J) k_i = f(U_i, t + c_i h) + h d_i dT + M sum(C[i, j] k_j) / h` with
 `U_i = u + sum(A[i, j] k_j)`; the step ends at `u + sum(b[j] k_j)`. Rows of H are the coefficients of the interpolation.
 """
 struct RosenbrockTableau
@@ -50,12 +50,40 @@ end
 function factor_step(memory, f, tableau, step, p)
     J = memory.jacobian
     Jacobian(f)(J, step.u, p, step.t)
-    J .= .-J
-    for i in eachindex(step.u)
-        J[i, i] += 1 / (tableau.gamma * step.h)
-    end
+    subtract_from_mass!(J, f.mass_matrix, 1 / (tableau.gamma * step.h))
     return J isa Matrix ? factor!(memory.full, J) : lu(J)
 end
+
+"`J = factor * M - J`; a sparse J has the places of M."
+function subtract_from_mass!(J, M, factor)
+    entries = J isa SparseMatrixCSC ? nonzeros(J) : J
+    entries .= .-entries
+    add_mass!(J, M, factor)
+    return J
+end
+
+add_mass!(J, M, factor) = (J .+= factor .* M; nothing)
+function add_mass!(J, ::LinearAlgebra.UniformScaling, factor)
+    for i in axes(J, 1)
+        J[i, i] += factor
+    end
+    return nothing
+end
+function add_mass!(J, M::SparseMatrixCSC, factor)
+    for (i, j, value) in zip(findnz(M)...)
+        J[i, j] += factor * value
+    end
+    return nothing
+end
+
+"`x += factor * M * sum(weights[j] * k[j])`, with a memory for the sum."
+add_mass_times!(x, ::LinearAlgebra.UniformScaling, factor, weights, k, stages, memory) = add_stages!(x, factor, weights, k, stages)
+add_mass_times!(x, M, factor, weights, k, stages, memory) =
+    mul!(x, M, add_stages!(fill!(memory, 0.0), factor, weights, k, stages), 1.0, 1.0)
+
+"`M' v`"
+transposed_mass_times!(memory, ::LinearAlgebra.UniformScaling, v) = v
+transposed_mass_times!(memory, M, v) = mul!(memory, M', v)
 
 "The state that a stage is computed at."
 stage_state!(memory, tableau::RosenbrockTableau, i, u) =
@@ -74,7 +102,7 @@ function replay_stages!(memory, f, tableau, step, p, matrix)
         k = memory.own[i]
         f(k, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
         k .+= (h * tableau.d[i]) .* slope
-        add_stages!(k, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1))
+        add_mass_times!(k, f.mass_matrix, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1), memory.slope)
         memory.k[i] = ldiv!(matrix, k)
     end
     return nothing
@@ -99,6 +127,7 @@ function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, 
         found = pull_step!(memory, f, v, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
         before .+= found
         spread!(memory.cotangents, 1.0, view(tableau.A, i, :), found, 1:(i - 1))
+        v = transposed_mass_times!(memory.slope, f.mass_matrix, v)
         spread!(memory.cotangents, 1 / h, view(tableau.C, i, :), v, 1:(i - 1))
     end
     return nothing

@@ -39,6 +39,8 @@ end
 "The states at the data's times and the parameters there, or nothing if the solve fails."
 function solve_values(o::Objective, u0, p)
     isempty(o.options.events) || return solve_through_events(o, copy(u0), copy(p))
+    u0 = find_start(o, u0, p)
+    u0 === nothing && return nothing
     rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
     return rows === nothing ? nothing : (rows, p)
 end
@@ -144,7 +146,7 @@ function reverse_gradient!(find_slopes, gradient, o, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
     whole = o.whole === nothing ? nothing : linearise!(o, u0, p)
     whole === () && return NaN
-    slopes = last_time(o) == o.t0 && isempty(o.options.events) ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
+    slopes = last_time(o) == o.t0 && is_plain(o) ? start_slopes(o, u0, p) : find_slopes(o, u0, p)
     slopes === nothing && return NaN
     value, u_slope, p_slope = slopes
     whole === nothing || (value = whole[1]; p_slope .+= whole[2])
@@ -244,8 +246,11 @@ function is_stiff(o::Objective, x)
     return MEMBERS_USED[2]
 end
 
+"Without events and mass matrix: all ways to gradients are right."
+is_plain(o) = isempty(o.options.events) && !has_mass(o.f)
+
 "One method for a problem: as the automatic pair would begin, or the stiff one."
-choose_algorithm(o, x) = is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? "Vern7" : "Tsit5"
+choose_algorithm(o, x) = has_mass(o.f) || is_stiff(o, x) ? "Rodas5P" : o.options.rtol < 1.0e-6 ? "Vern7" : "Tsit5"
 
 const MOST_TANGENTS = 40
 const MOST_STIFF = 100
@@ -253,7 +258,7 @@ const MOST_STIFF = 100
 "The steps reversed, where they can be; tangents for few elements of x; for many, the adjoint equation."
 function choose_sensitivity(o, n_x)
     is_reversed(o) && return "discrete"
-    isempty(o.options.events) || return ""
+    is_plain(o) || return ""
     few = is_stiff(method_of(o.word)) ? n_states(o) * (n_x + 1) <= MOST_STIFF : n_x <= MOST_TANGENTS
     return few ? "forward" : "gauss"
 end
@@ -269,7 +274,7 @@ end
 "Pick the method anew, if the sensitivity can go with it."
 function look_again!(o, x)
     word, o.word = o.word, choose_algorithm(o, x)
-    is_fixed = !o.picks_sensitivity || !isempty(o.options.events)
+    is_fixed = !o.picks_sensitivity || !is_plain(o)
     o.sensitivity == "discrete" && is_fixed && !is_reversed(o) && (o.word = word)
     return choose_sensitivity!(o, length(x))
 end

@@ -63,7 +63,8 @@ class Verified:
         observe = tuple(None if program is None else program.hash for program in (first.observe, first.whole))
         structure = (first.parametrization.nodes, first.x0.size)
         words = (self._engine.name, compiled.algorithm, compiled.sensitivity)
-        return solve.program.hash, observe, hash(structure), words, tuple(map(event_structure, solve.events))
+        jumps = solve.mass_matrix is not None, *map(event_structure, solve.events)
+        return solve.program.hash, observe, hash(structure), words, jumps
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = self.compiled.value_and_gradient(x)
@@ -198,7 +199,7 @@ def _confirmed(comparisons):
 
 def warn_of_growth(engine: AbstractEngine, compiled: AbstractObjective, request: ObjectiveRequest, x: np.ndarray):
     """RuntimeWarning with the rate at which small changes of the state grow, if that is why differences can't tell."""
-    if request.solve.events:
+    if request.solve.events or request.solve.mass_matrix is not None:
         return  # no tangents pass these
     u0, p = evaluate_program(request.parametrization, x)
     start = np.random.default_rng(u0.size).standard_normal(u0.size) * np.where(u0 != 0, np.abs(u0), 1.0)

@@ -88,13 +88,6 @@ def test_methods_without_mass_matrices_refuse(word):
         ps.solve(make_pair(), word, engine="julia")
 
 
-def test_gradients_refuse():
-    require_engine("julia")
-    ds = ps.solve(make_pair(), saveat=TIMES, engine="julia")
-    with pytest.raises(UnsupportedByEngine, match="gradient of 'mass matrices'"):
-        ps.gradient(make_pair(), ds, engine="julia")
-
-
 def test_the_other_engine_refuses():
     require_engine("diffrax")
     with pytest.raises(UnsupportedByEngine, match="'mass matrix'; engine='julia' does"):

@@ -31,7 +31,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
         *(Capability("event", word) for word in ("preset", "root")),
-        *(Capability("gradient of", word) for word in ("events", "events with a condition")),
+        *(Capability("gradient of", word) for word in ("events", "events with a condition", "mass matrices")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("option", name) for name in OPTION_NAMES),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),

@@ -134,8 +134,8 @@ def sensitivities_of(word: str) -> tuple[str, ...]:
 def choose_sensitivity(request: ObjectiveRequest) -> str:
     """The sensitivity of an objective, checked before anything runs; "auto" where Julia chooses among several."""
     method, asked = METHODS.get(request.solve.algorithm), request.sensitivity
-    if request.solve.events:
-        return _check_reversed_events(asked, request.solve.algorithm)
+    if request.solve.events or request.solve.mass_matrix is not None:
+        return _check_reversed(asked, request.solve.algorithm, "events" if request.solve.events else "mass matrices")
     if method is None:
         return asked
     valid = sensitivities_of(method.word)
@@ -151,17 +151,18 @@ def choose_sensitivity(request: ObjectiveRequest) -> str:
     return asked
 
 
-def _check_reversed_events(asked: str, word: str) -> str:
-    """UnsupportedByEngine unless events are passed by reversing steps: the other ways would take them for smooth."""
+def _check_reversed(asked: str, word: str, part: str) -> str:
+    """UnsupportedByEngine unless steps are reversed: the other ways take no notice of events and mass matrices."""
     if asked not in ("auto", _DISCRETE):
         raise UnsupportedByEngine(
-            f"engine 'julia' does not support the sensitivity {asked!r} with events; 'discrete' takes gradients back "
+            f"engine 'julia' does not support the sensitivity {asked!r} with {part}; 'discrete' takes gradients "
             "through them"
         )
-    if word not in REVERSED and word in METHODS:
+    valid = REVERSED if part == "events" else ROSENBROCK
+    if word not in valid and word in METHODS:
         raise UnsupportedByEngine(
-            f"engine 'julia' does not support gradients through events with the algorithm {word!r}, whose steps "
-            f"are not reversed; those of {', '.join(sorted(REVERSED))} are"
+            f"engine 'julia' does not support gradients through {part} with the algorithm {word!r}, whose steps "
+            f"are not reversed; those of {', '.join(sorted(valid))} are"
         )
     return asked
 
@@ -180,13 +181,13 @@ def explain_sensitivity(request: ObjectiveRequest, algorithm: str, word: str) ->
     return f"sensitivity {word}, since {why} and {size}, {few}"
 
 
-def refuse_reversal(word: str, has_events: bool = False) -> NoReturn:
+def refuse_reversal(word: str, is_only_way: bool = False) -> NoReturn:
     """UnsupportedByEngine for a method whose steps aren't reversed, or not for so many states."""
     if word in ROSENBROCK:
-        way = "; with events there is no other way" if has_events else "; sensitivity='auto' finds a way"
+        way = "with events or a mass matrix there is no other" if is_only_way else "sensitivity='auto' finds a way"
         raise UnsupportedByEngine(
             f"engine 'julia' does not support the sensitivity 'discrete' with {word!r} for so many states without a "
-            f"sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age){way}"
+            f"sparse Jacobian, or with the Jacobian of earlier steps (jacobian_age); {way}"
         )
     raise UnsupportedByEngine(
         f"engine 'julia' does not support the sensitivity 'discrete' with the algorithm {word!r}; it reverses the "

@@ -164,7 +164,8 @@ class JuliaEngine(AbstractEngine):
             int(solve.u0.size),
             request.sees_data,
             None if request.whole is None else self._load.reversed(request.whole),
-            *([self._load.events(solve.events, is_reversed=True)] if solve.events else []),
+            self._load.events(solve.events, is_reversed=True) if solve.events else None,
+            *_mass(solve),
         )
         return JuliaObjective(self._bridge, handle, request)
 
@@ -215,9 +216,10 @@ class JuliaObjective(AbstractObjective):
         self._bridge, self.handle, self.parts = bridge, handle, parts
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
-            refuse_reversal(self.algorithm, bool(request.solve.events))
-        asked = request.solve.algorithm
-        reasons = ("asked for" if asked != "auto" else _why(self.algorithm), explain_sensitivity(request, *words))
+            refuse_reversal(self.algorithm, bool(request.solve.events) or request.solve.mass_matrix is not None)
+        asked, has_mass = request.solve.algorithm, request.solve.mass_matrix is not None
+        why = "asked for" if asked != "auto" else "for a mass matrix" if has_mass else _why(self.algorithm)
+        reasons = (why, explain_sensitivity(request, *words))
         self.reason = "; ".join(filter(None, reasons))
 
     def value(self, x: np.ndarray) -> float:
