@@ -31,6 +31,7 @@ class Experiment:
     problem: ODEProblem
 
 
+REPLICATE = ("replicate",)  # the dim of a Dataset along which it has several values of one time
 Series = tuple[np.ndarray, np.ndarray]  # times (time,) and values (time, replicate, state + observable)
 
 
@@ -38,7 +39,8 @@ def read_experiments(data, problem: ODEProblem, over=None, time: str = "time") -
     """The experiments in data, in the order of ``over``, or of the data where that says nothing of them.
 
     ``data`` is a Dataset or a pandas DataFrame, of one experiment or with the batch dims of ``over``, or a dict of
-    these whose keys are coordinates of ``"experiment"``. ``time`` is the name of its times.
+    these whose keys are coordinates of ``"experiment"``. A Dataset may have replicates along ``"replicate"``; in a
+    table they are rows of one time. ``time`` is the name of its times.
     """
     if not isinstance(time, str):
         raise ProblemError(f"time must be the name of the times in data, got {time!r}")
@@ -123,16 +125,25 @@ def _read_series(data, problem, known, time, is_part=False) -> Iterator[tuple[tu
         yield from read_table(data, problem, known.dims, time, is_part).items()
         return
     check_dataset(data)
-    times, values = read_dataset(data, problem, known.dims, time, is_part)
+    replicates = REPLICATE if _has_replicates(data, problem, known) else ()
+    times, values = read_dataset(data, problem, (*known.dims, *replicates), time, is_part)
+    values = np.moveaxis(values, -3, -2) if replicates else values[..., np.newaxis, :]
     if not known.dims and not is_part:
-        yield (), (times, values[:, None])
+        yield (), (times, values)
         return
     labels = [_labels_of(data, dim, known) for dim in known.dims]
-    for place in np.ndindex(values.shape[:-2]):
-        measured = np.isfinite(values[place]).any(axis=1)
+    for place in np.ndindex(values.shape[:-3]):
+        measured = np.isfinite(values[place]).any(axis=(1, 2))
         if measured.any():
             key = tuple(along[k] for along, k in zip(labels, place, strict=True))
-            yield key, (times[measured], values[place][measured][:, None])
+            yield key, (times[measured], values[place][measured])
+
+
+def _has_replicates(data, problem, known):
+    """Whether a Dataset has replicates along a dim of that name."""
+    (dim,) = REPLICATE
+    own = [dim for name in problem.u_layout.names + problem.y_layout.names for dim in problem.dims[name]]
+    return dim in data.dims and dim not in (*known.dims, *own)
 
 
 def _labels_of(data, dim, known):

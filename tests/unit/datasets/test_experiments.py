@@ -89,6 +89,17 @@ def test_replicates_in_a_table():
     assert np.isnan(one.values[3:, 1:]).all()
 
 
+def test_replicates_in_a_dataset():
+    values = np.arange(12.0).reshape(2, 3, 2)
+    data = xr.Dataset({"x": (("site", "replicate", "time"), values)}, {"site": ["A", "B"], "time": [0.0, 1.0]})
+    found = read_experiments(data, DECAY, over={"k": SITES})
+    np.testing.assert_array_equal(found[1].values[..., 0], values[1].T)
+    (one,) = read_experiments(data.isel(site=0, drop=True), DECAY)
+    np.testing.assert_array_equal(one.values[..., 0], values[0].T)
+    named = read_experiments(data.isel(site=0, drop=True), DECAY, over={"replicate": data.replicate})
+    assert [e.coords for e in named] == [{"replicate": k} for k in range(3)]
+
+
 def test_dates():
     expected = read_experiments(ps.load_example("influenza"), EPIDEMIC)
     text = read_csv("influenza")
