@@ -27,7 +27,9 @@ from .errors import (
     TraceError,
     UnsupportedByEngine,
 )
+from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
 from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
+from .fitting.penalties import L2
 from .fitting.schedules import Cosine, Exponential, Warmup
 from .fitting.shooting import GrowingHorizon
 from .fitting.trainable import Interval, Positive
@@ -43,7 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CMAES",
-    "LevenbergMarquardt",
+    "L2",
     "LBFGS",
     "MLP",
     "Adam",
@@ -55,8 +57,13 @@ __all__ = [
     "GradientMismatch",
     "GrowingHorizon",
     "Interval",
+    "LevenbergMarquardt",
+    "LogNormal",
+    "NegativeBinomial",
+    "Normal",
     "ODEProblem",
     "Objective",
+    "Poisson",
     "Positive",
     "ProblemError",
     "PySciMLError",

@@ -9,11 +9,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subp
 from support.engines import ENGINES, RAN, engines_line, require_engine, required_engines  # noqa: E402
 
 
-def pytest_configure(config):
+def pytest_configure():
     """A misspelt PYSCIML_REQUIRE would require nothing."""
     required_engines()
-    if config.pluginmanager.has_plugin("dsession"):
-        config.pluginmanager.register(SeveralProcesses())
 
 
 @pytest.fixture(params=ENGINES)
@@ -25,9 +23,11 @@ def engine(request) -> str:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session, exitstatus):
     """Say which engines ran, below pytest's own last line."""
-    result = yield
-    if hasattr(session.config, "workeroutput"):  # one of several processes (pytest-xdist)
+    is_one_of_several = hasattr(session.config, "workeroutput")  # a process of pytest-xdist
+    if is_one_of_several:
         session.config.workeroutput["ran"] = dict(RAN)
+    result = yield
+    if is_one_of_several:
         return result
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and not session.config.option.collectonly:
@@ -35,9 +35,7 @@ def pytest_sessionfinish(session, exitstatus):
     return result
 
 
-class SeveralProcesses:
-    """What pytest-xdist tells of its processes."""
-
-    def pytest_testnodedown(self, node):
-        """Count what ran there."""
-        RAN.update(getattr(node, "workeroutput", {}).get("ran", {}))
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Count what ran in one of several processes (pytest-xdist)."""
+    RAN.update(getattr(node, "workeroutput", {}).get("ran", {}))

@@ -49,6 +49,9 @@ end
 
 is_linear(o) = o.sees_data || o.whole !== nothing
 
+"What weights are multiplied by; those of a whole solution's loss are its slopes already."
+factor(o) = o.whole === nothing ? o.factor : 1.0
+
 "What one time adds to the value."
 function misfit(o, u, p, row)
     y = measured(o, u, p, row)
@@ -57,7 +60,7 @@ function misfit(o, u, p, row)
         iszero(o.weights[i, row]) && continue
         total += o.weights[i, row] * (is_linear(o) ? y[i] : (y[i] - o.values[i, row])^2)
     end
-    return o.factor * total
+    return factor(o) * total
 end
 
 """
@@ -67,7 +70,7 @@ The slope of what one time adds by the state there; its slope by the parameters 
 """
 function misfit_slopes!(slope, p_slope, o, u, p, row)
     if is_linear(o)
-        v = o.factor .* view(o.weights, :, row)
+        v = factor(o) .* view(o.weights, :, row)
     else
         y = measured(o, u, p, row)
         slope_of(w, difference) = iszero(w) ? 0.0 : 2 * o.factor * w * difference

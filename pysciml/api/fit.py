@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.attrs import own_versions
+from ..datasets.experiments import experiments_to_dataset
 from ..engines.base import AbstractEngine, Report, Status, check_capabilities
 from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
-from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
 from ..fitting.shooting import make_stages, read_strategy
 from ..fitting.trainable import limits, whole_networks
 from ..ir.evaluate import evaluate_program
@@ -25,15 +25,17 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .checkpoint import claim_folder, identify
 from .fit_result import FitResult
-from .objective import Misfit, is_weight, make_misfit
+from .misfit import Misfit, make_misfit
+from .objective import Data, is_weight
+from .scaled import scale_misfit
 from .verify import Verified, check_verify
 
 
 def fit(
     problem: ODEProblem,
-    data: xr.Dataset,
+    data: Data,
     *,
-    loss: str = "nmse",
+    loss="nmse",
     optimizer: None | str | Optimizer | Sequence[str | Optimizer] = None,
     trainable: None | Sequence[str] | Mapping[str, object] = None,
     strategy="auto",
@@ -46,6 +48,11 @@ def fit(
     sensitivity: str = "auto",
     verify: str = "once",
     checkpoint: None | str | PathLike = None,
+    over: None | xr.Dataset | Mapping[str, object] = None,
+    time: str = "time",
+    weights: None | xr.Dataset | Mapping[str, object] = None,
+    priors: None | Mapping[str, object] = None,
+    penalty=None,
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -54,12 +61,12 @@ def fit(
     ----------
     problem : ODEProblem
         The model, its initial values, and the start values of its parameters.
-    data : xarray.Dataset
-        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured. What is
-        not in it counts as not observed.
-    loss : {"nmse", "mse"}, default "nmse"
-        Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
-        standard deviation (dimensionless).
+    data : xarray.Dataset, pandas.DataFrame or dict of these
+        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured, and what
+        is not in it counts as not observed. Forms: see :func:`objective`.
+    loss : str, likelihood, dict of these by variable, or function, default "nmse"
+        ``"nmse"`` is the mean over all finite values of the squared residual, each variable divided by its data's
+        standard deviation (dimensionless). Others: see :func:`objective`.
     optimizer : Adam, AdamW, Lion, RMSProp, LBFGS, BFGS, LevenbergMarquardt, CMAES, str or list, optional
         Run in order; a word, such as ``"adam"``, is one with its defaults. None is ``[Adam(), LBFGS()]``.
     trainable : sequence of str or dict, optional
@@ -86,6 +93,9 @@ def fit(
         A folder in which the fit is kept as it goes. Killed at any moment, the same call goes on where it was, and
         ends at the same parameters, bit for bit on the same machine; once it has ended, the same call returns its
         result at once. A folder of another problem, data, settings or versions is refused.
+    over, time, weights, priors, penalty
+        Several experiments, the name of the times in ``data``, factors of losses, prior distributions and penalties:
+        see :func:`objective`.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -129,24 +139,17 @@ def fit(
     optimizers = read_optimizers(optimizer)
     strategy = read_strategy(strategy)
     seed = check_seed(seed)
-    misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
-    parametrization, z0 = _scaled(misfit)
-    seen = misfit.measured
-    stages = make_stages(strategy, optimizers, [(seen.times, seen.mask)], [problem.span[0]])
-    request = FitRequest(misfit.request(parametrization, z0), stages, seed, find_decayed(misfit))
+    more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty}
+    misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
+    make, z0 = scale_misfit(misfit)
+    observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
+    stages = make_stages(strategy, optimizers, observed, [one.problem.span[0] for one in misfit.members])
+    request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit))
     check_optimizers(optimizers, request.objective, misfit.engine)
     trained = _trained_names(misfit)
-    settings = {
-        "loss": loss,
-        "optimizers": [repr(item) for item in optimizers],
-        "strategy": repr(strategy),
-        "trained": trained,
-        "seed": seed,
-        **_settings_of(misfit),
-    }
-    folder, has_begun = None, False
-    if checkpoint is not None:
-        folder, has_begun = _claim(checkpoint, misfit, request, settings)
+    chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr(strategy), "seed": seed}
+    settings = {"loss": repr(misfit.loss), "trained": trained, **chosen, **_settings_of(misfit)}
+    folder, has_begun = (None, False) if checkpoint is None else _claim(checkpoint, misfit, request, settings)
     if not has_begun:
         _confirm_gradient(verify, misfit, request, z0, stages[0])
     with ProgressBar(progress, trained) as bar:
@@ -159,11 +162,29 @@ def fit(
         )
     if verify == "always":
         _confirm_gradient(verify, misfit, request, raw.x, stages[-1])
-    found = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
-    fitted = misfit.problem_of(*evaluate_program(parametrization, raw.x))
-    message = raw.message or raw.status.message
-    history = _history(raw, problem)
-    return FitResult(fitted, data, history, float(raw.value), raw.status, message, settings | found)
+    is_plain = isinstance(data, xr.Dataset) and not misfit.members[0].coords and time == "time"
+    return _result(misfit, request, raw, settings, data if is_plain else None)
+
+
+def _result(misfit, request, raw, settings, data):
+    """What a fit gives back; ``data`` are shown as they were given, or as one Dataset of all experiments."""
+    chosen = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
+    found = [
+        (one.coords, one.problem_of(*evaluate_program(part.parametrization, raw.x[one.picks])))
+        for one, part in zip(misfit.members, request.objective.parts, strict=True)
+    ]
+    if data is None:
+        data = experiments_to_dataset(tuple(one.experiment for one in misfit.members), misfit.problem)
+    return FitResult(
+        problem=found[0][1],
+        data=data,
+        history=_history(raw, misfit.problem),
+        loss=float(raw.value),
+        status=raw.status,
+        message=raw.message or raw.status.message,
+        settings=settings | chosen,
+        members=tuple(found),
+    )
 
 
 def check_optimizers(optimizers: Sequence[Optimizer], request: SumRequest, engine: AbstractEngine) -> None:
@@ -194,10 +215,10 @@ def _confirm_gradient(verify, misfit, request, x, stage):
 
 def _settings_of(misfit):
     """What a fit was told beside its loss, optimizers and strategy."""
-    solve = misfit.solve
+    solve = misfit.members[0].solve
     return {
         "scales": misfit.scales,
-        "bounds": {block.name: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
+        "bounds": {block.label: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
         "engine": misfit.engine.name,
         "algorithm": solve.algorithm,
         "sensitivity": misfit.sensitivity,
@@ -219,42 +240,12 @@ def check_seed(seed) -> int:
     return int(seed)
 
 
-def _scaled(misfit: Misfit):
-    """The fit's parametrization and its start."""
-    problem, blocks, x0 = misfit.problem, misfit.blocks, misfit.x0
-    whole = {name for name, layers in whole_networks(blocks).items() if all(layer.bound is None for layer in layers)}
-    scales = network_scales(
-        problem.program, problem.u_layout, problem.p_layout, problem.u0_values, problem.p_values, misfit.observations
-    )
-    entries = {name: problem.p_layout[name] for name in whole & set(scales)}
-    networks = {name: (entry.network, scales[name]) for name, entry in entries.items()}
-    fresh = {
-        name
-        for name, entry in entries.items()
-        if np.array_equal(problem.p_values[entry.slice], entry.network.initial_weights(name))
-    }
-    typical = _typical(misfit)
-    parametrization = scaled_parametrization(
-        blocks, x0, problem.u0_values, problem.p_values, networks, typical, problem.initial
-    )
-    return parametrization, scaled_start(blocks, x0, networks, fresh, typical)
-
-
 def find_decayed(misfit: Misfit) -> np.ndarray:
     """Which elements of x are weights of networks."""
     is_decayed = np.zeros(misfit.x0.size, dtype=bool)
     for block in misfit.blocks:
         is_decayed[block.slice] = is_weight(block)
     return is_decayed
-
-
-def _typical(misfit):
-    """The size of each element of x that starts at zero: 1 for a parameter, the data's spread for an initial value."""
-    typical = np.ones(misfit.x0.size)
-    for block in misfit.blocks:
-        if block.vector == "u0":
-            typical[block.slice] = misfit.scales.get(block.name.removeprefix("u0_"), 1.0)
-    return typical
 
 
 def _trained_names(misfit):

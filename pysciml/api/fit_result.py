@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from ..datasets.members import find_member, join_members, over_to_dataset
 from ..datasets.to_dataset import parameters_to_dataset
 from ..engines.base import Status
 from ..errors import ProblemError
@@ -35,6 +36,8 @@ class FitResult:
         How the fit ended.
     message : str
         The same in words.
+    members : tuple of (dict, ODEProblem)
+        Coordinates and fitted problem of each experiment; ``problem`` is that of the first.
     settings : dict
         Everything that the fit was told and chose: loss and scales, optimizers, strategy, algorithm, versions.
     """
@@ -46,6 +49,31 @@ class FitResult:
     status: Status
     message: str
     settings: dict
+    members: tuple[tuple[dict, ODEProblem], ...] = ()
+
+    def problem_at(self, **coords) -> ODEProblem:
+        """The fitted problem of one experiment, found by its coordinates.
+
+        Parameters
+        ----------
+        **coords
+            Label along each batch dim: ``problem_at(patient=3)``.
+
+        Returns
+        -------
+        ODEProblem
+
+        Raises
+        ------
+        ProblemError
+            If no experiment is there, or more than one.
+        """
+        return find_member(self.members, coords)[1]
+
+    @property
+    def over(self) -> xr.Dataset:
+        """Parameters and initial values that differ by experiment, over the batch dims."""
+        return over_to_dataset(self.members)
 
     @property
     def p(self):
@@ -76,23 +104,26 @@ class FitResult:
         Returns
         -------
         xarray.Dataset, or times and arrays with ``output="arrays"``
-            As from :func:`solve`.
+            As from :func:`solve`; of several experiments one Dataset over the batch dims, NaN where one has no datum.
 
         Raises
         ------
         ProblemError, SolveFailed
             As from :func:`solve`.
         """
-        changes = {"u0": u0, "p": p, "t_span": t_span}
-        problem = self.problem.remake(**{key: value for key, value in changes.items() if value is not None})
-        if saveat is None:
-            times = self.data["time"].values
-            inside = problem.is_inside(times)
-            saveat = times[inside]
-        elif t_span is None:
-            problem = problem.extend_to(saveat)
+        changes = {key: value for key, value in {"u0": u0, "p": p, "t_span": t_span}.items() if value is not None}
         defaults = {key: self.settings[key] for key in ("engine", "rtol", "atol")}
-        return solve(problem, saveat=saveat, **(defaults | options))
+        found = []
+        for coords, problem in self.members or (({}, self.problem),):
+            problem = problem.remake(**changes)
+            times = saveat
+            if saveat is None:
+                times = _times_of(self.data, coords)
+                times = times[problem.is_inside(times)]
+            elif t_span is None:
+                problem = problem.extend_to(saveat)
+            found.append((coords, solve(problem, saveat=times, **(defaults | options))))
+        return found[0][1] if not found[0][0] else join_members(found)
 
     def save(self, path) -> None:
         """Write everything to a NetCDF file, or to a Zarr store if ``path`` ends in ``.zarr``.
@@ -108,6 +139,7 @@ class FitResult:
         root = xr.Dataset(attrs={
             "pysciml_fit": json.dumps(about | {"settings": self.settings}),
             "problem": problem_to_json(self.problem),
+            "members": json.dumps([[_plain(coords), problem_to_json(one)] for coords, one in self.members]),
         })  # fmt: skip
         tree = xr.DataTree.from_dict(
             {"/": root, "/data": self.data, "/history": self.history, "/parameters": self.parameters}
@@ -160,6 +192,9 @@ class FitResult:
             status=Status[about["status"]],
             message=about["message"],
             settings=about["settings"],
+            members=tuple(
+                (_labels(c), problem_from_json(one)) for c, one in json.loads(tree.attrs.get("members", "[]"))
+            ),
         )
 
     def __repr__(self):
@@ -179,3 +214,21 @@ class FitResult:
             else:
                 rows.append(f"    {name}: {entry.size} values, size {np.sqrt(np.mean(entry.values**2)):.3g}")
         return "\n".join(rows)
+
+
+def _times_of(data, coords):
+    """Times at which an experiment has a datum."""
+    if not coords:
+        return data["time"].values
+    own = data.sel(coords)
+    seen = [variable.notnull().any([dim for dim in variable.dims if dim != "time"]) for variable in own.values()]
+    return own["time"].values[np.any([one.values for one in seen], axis=0)]
+
+
+def _plain(coords):
+    """Labels as JSON can hold them."""
+    return {k: {"date": str(v)} if isinstance(v, np.datetime64) else v for k, v in coords.items()}
+
+
+def _labels(plain):
+    return {k: np.datetime64(v["date"]) if isinstance(v, dict) else v for k, v in plain.items()}

@@ -9,13 +9,14 @@ from ..datasets.to_dataset import gradient_to_dataset
 from ..engines.base import check_capabilities
 from ..engines.choose import engine_capabilities
 from ..errors import SolveFailed
-from ..fitting.trainable import NOTHING, natural_parametrization, whole_networks
+from ..fitting.trainable import NOTHING, whole_networks
 from ..problems.ode import ODEProblem
 from ..requests import sum_of_one, tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .ends import NAME, with_ends
-from .objective import block_values, make_misfit
+from .misfit import make_misfit
+from .objective import block_values, natural
 from .verify import Verified, check_verify
 
 
@@ -93,8 +94,7 @@ def gradient(
         problem, data, loss, names or NOTHING if has_ends else names, engine, algorithm, rtol, atol, sensitivity
     )
     blocks = misfit.blocks
-    parametrization = natural_parametrization(blocks, problem.u0_values, problem.p_values, problem.initial)
-    request = misfit.request(parametrization, misfit.x0)
+    request = misfit.request(natural, misfit.x0)
     if has_ends:
         one = request.parts[0]
         check_capabilities(misfit.engine, tangent_needs(one.solve, "gradient by t_span of"), engine_capabilities())

@@ -1,138 +1,37 @@
 """objective(): a problem and data as one function of a flat vector, with its gradient."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from ..datasets.from_dataset import read_observations
-from ..engines.base import AbstractEngine, check_capabilities
-from ..engines.choose import choose_engine, engine_capabilities
+from ..datasets.members import find_member
+from ..engines.base import check_capabilities
+from ..engines.choose import engine_capabilities
 from ..errors import ProblemError
-from ..fitting.losses import check_loss, loss_scales, loss_weights
-from ..fitting.observations import Observations
-from ..fitting.trainable import (
-    Block,
-    Interval,
-    Positive,
-    check_inside,
-    gather_x,
-    natural_parametrization,
-    read_trainable,
-    scatter_x,
-)
+from ..fitting.trainable import Block, Interval, Positive, natural_parametrization
 from ..ir.program import Program
-from ..problems.doses import hold_rates, widen_parameters
-from ..problems.flat import flatten_model
-from ..problems.functions import make_measure
 from ..problems.ode import ODEProblem
-from ..requests import ObjectiveRequest, SolveRequest, SumRequest, objective_needs, sum_of_one, tangent_needs
-from ..tracing.layout import Layout
-from ..words import check_keywords, nearest
-from .algorithm import Algorithm, read_algorithm
-from .solve import check_tolerances
+from ..requests import SumRequest, tangent_needs
+from ..words import check_keywords
+from .algorithm import Algorithm
+from .misfit import Member, Misfit, make_misfit
 from .verify import Verified, check_verify
 
-SENSITIVITIES = (
-    "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
-).split()
-
-
-@dataclass(frozen=True, eq=False)
-class Misfit:
-    """Everything about a problem and its data that does not depend on coordinates of the search."""
-
-    problem: ODEProblem
-    engine: AbstractEngine
-    observations: Observations  # of states, in the flat order of the problem
-    measured: Observations  # of all that was measured, in the order of ``layout``
-    layout: Layout
-    observe: Program | None  # what makes the measured quantities of a state, where these are not the states
-    scales: dict[str, float]
-    blocks: tuple[Block, ...]
-    solve: SolveRequest
-    sensitivity: str
-
-    @property
-    def x0(self) -> np.ndarray:
-        """Start values of what is trained ``(k,)``, in the user's own units."""
-        return gather_x(self.blocks, self.problem.u0_values, self.problem.p_values)
-
-    def request(self, parametrization, x0) -> SumRequest:
-        """The request for a given parametrization."""
-        weights = loss_weights(self.scales, self.measured, self.layout)
-        values = np.where(self.measured.mask, self.measured.values, 0.0)
-        rates = self.solve.p[self.problem.p_values.size :]
-        observe = None if self.observe is None else widen_parameters(self.observe, rates.size)
-        parametrization = hold_rates(parametrization, rates)
-        return sum_of_one(ObjectiveRequest(self.solve, parametrization, x0, values, weights, self.sensitivity, observe))
-
-    def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
-        """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
-        new = {"p": _as_given(self.problem.p_layout, p)}
-        if self.problem.initial is None:
-            new["u0"] = _as_given(self.problem.u_layout, u0)
-        return self.problem.remake(**new)
-
-
-def _as_given(layout, flat):
-    """A flat vector in the form in which a user gives it."""
-    values = layout.unflatten(flat)
-    if layout.form in ("record", "none"):
-        return values or None
-    return values[layout.names[0]]
-
-
-def make_misfit(
-    problem: ODEProblem, data: xr.Dataset, loss, trainable, engine, algorithm, rtol, atol, sensitivity
-) -> Misfit:
-    """Check everything at the door and choose the engine."""
-    if not isinstance(problem, ODEProblem):
-        raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
-    check_loss(loss)
-    check_tolerances(rtol, atol)
-    algorithm = read_algorithm(algorithm)
-    if sensitivity not in SENSITIVITIES:
-        words = ", ".join(SENSITIVITIES)
-        raise ProblemError(
-            f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
-        )
-    times, values = read_observations(data, problem)
-    names = {str(name) for name in data.data_vars}
-    observe, layout, columns = make_measure(problem.observe, problem.u_layout, problem.y_layout, names)
-    observations = Observations(times, values[:, : problem.u_layout.size])
-    measured = Observations(times, values[:, columns])
-    blocks = read_trainable(trainable, None if problem.initial else problem.u_layout, problem.p_layout)
-    check_inside(blocks, gather_x(blocks, problem.u0_values, problem.p_values))
-    chosen = choose_engine(engine)
-    end = float(times[-1]) if times[-1] > problem.span[0] else problem.span[1]
-    flat = flatten_model(problem, times)
-    request = SolveRequest(
-        program=flat.program,
-        u0=problem.u0_values,
-        p=flat.p,
-        t_span=(problem.span[0], end),
-        algorithm=algorithm.word,
-        algorithm_options=algorithm.options_given,
-        saveat=times,
-        rtol=float(rtol),
-        atol=float(atol),
-        mass_matrix=problem.mass_matrix,
-        tstops=problem.stop_times if problem.stop_times.size else None,
-        events=flat.events,
-    )
-    check_capabilities(chosen, objective_needs(request, sensitivity), engine_capabilities())
-    scales = loss_scales(loss, measured, layout)
-    return Misfit(problem, chosen, observations, measured, layout, observe, scales, blocks, request, sensitivity)
+Data = xr.Dataset | Mapping[str, object] | object  # a pandas DataFrame too, which is not imported for its name
 
 
 def objective(
     problem: ODEProblem,
-    data: xr.Dataset,
+    data: Data,
     *,
-    loss: str = "nmse",
+    loss="nmse",
     trainable: None | Sequence[str] | Mapping[str, object] = None,
+    over: None | xr.Dataset | Mapping[str, object] = None,
+    time: str = "time",
+    weights: None | xr.Dataset | Mapping[str, object] = None,
+    priors: None | Mapping[str, object] = None,
+    penalty=None,
     engine: str = "auto",
     algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
@@ -149,14 +48,32 @@ def objective(
     ----------
     problem : ODEProblem
         The model, its start values and its parameters.
-    data : xarray.Dataset
-        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured.
-    loss : {"nmse", "mse"}, default "nmse"
-        Mean over all finite values of the squared residual, for ``"nmse"`` each variable divided by its data's
-        standard deviation (dimensionless).
+    data : xarray.Dataset, pandas.DataFrame or dict of these
+        Measured states or observables over ``time``, in the problem's units; NaN where nothing was measured. A table
+        is long, with columns of the batch dims of ``over`` (times that occur twice are replicates), or wide. A dict
+        holds experiments by name, which is their coordinate along ``experiment``.
+    loss : str, likelihood, dict of these by variable, or function, default "nmse"
+        A word is a mean over all finite values of all experiments, residuals being divided by their variable's
+        standard deviation (dimensionless): ``"nmse"`` of squares, ``"mae"`` of sizes, ``"huber"`` of squares up to 1
+        and twice the size less 1 beyond; ``"mse"`` of squares as they are, ``"relative"`` of squares after division
+        by the data. A likelihood (:class:`Normal`, :class:`LogNormal`, :class:`Poisson`, :class:`NegativeBinomial`) is
+        a sum of negative logarithms. ``loss(prediction, data, p)`` is traced: records of what was measured with a
+        leading axis of times and ``.time``, data NaN where missing; the value is summed over experiments.
     trainable : sequence of str or dict, optional
         Names or globs of what ``x`` holds, or a dict of these with ``True``, ``ps.Positive()`` or
         ``ps.Interval(lo, hi)``. None: all float parameters and all networks.
+    over : Dataset or dict, optional
+        Known values that differ by experiment: parameters, inputs or initial values over batch dims. What is named in
+        ``trainable`` too is fitted for each experiment, from these as start values.
+    time : str, default "time"
+        Name of the times in ``data``.
+    weights : dict or Dataset, optional
+        Factors of the losses of a variable: numbers, or over ``time`` and batch dims.
+    priors : dict, optional
+        Frozen distributions of ``scipy.stats`` by name of what is trained, with a likelihood: minus their logarithms
+        are added to the loss.
+    penalty : L2, function, or list or dict of these, optional
+        Added to the loss: :class:`L2`, or a traced ``penalty(p)`` that returns a number.
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it.
     algorithm : str or Algorithm, default "auto"
@@ -205,11 +122,17 @@ def objective(
     """
     check_keywords("objective", unknown, objective.__kwdefaults__ or ())
     check_verify(verify)
-    misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity)
-    parametrization = natural_parametrization(misfit.blocks, problem.u0_values, problem.p_values, problem.initial)
-    request = misfit.request(parametrization, misfit.x0)
+    more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty}
+    misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
+    request = misfit.request(natural, misfit.x0)
     compiled = misfit.engine.make_objective(request)
     return Objective(misfit, Verified(verify, misfit.engine, compiled, request))
+
+
+def natural(member: Member, x0: np.ndarray) -> Program:
+    """The parametrization of one experiment by values in the user's own units."""
+    problem = member.problem
+    return natural_parametrization(member.blocks, problem.u0_values, problem.p_values, problem.initial)
 
 
 class Objective:
@@ -254,14 +177,20 @@ class Objective:
         return self.value_and_gradient(x)
 
     def unflatten(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """The elements of ``x (k,)`` by the name of what they belong to, in its shape (weights ``(out, in)``)."""
-        x = self._check(x)
-        return {block.name: block_values(block, x[block.slice]) for block in self.blocks}
+        """The elements of ``x (k,)`` by the name of what they belong to, in its shape (weights ``(out, in)``).
 
-    def problem(self, x: np.ndarray) -> ODEProblem:
-        """The problem with the values of ``x (k,)``."""
-        source, x = self._misfit.problem, self._check(x)
-        return self._misfit.problem_of(*scatter_x(self.blocks, x, source.u0_values, source.p_values))
+        What differs by experiment has its coordinates in its name: ``"k(patient=3)"``.
+        """
+        x = self._check(x)
+        return {block.label: block_values(block, x[block.slice]) for block in self.blocks}
+
+    def problem(self, x: np.ndarray, **coords) -> ODEProblem:
+        """The problem with the values of ``x (k,)``; of several experiments that at ``coords`` (``patient=3``)."""
+        members = self._misfit.members
+        x = self._check(x)
+        if not coords and len(members) == 1:
+            return members[0].problem_at(x)
+        return find_member([(one.coords, one) for one in members], coords)[1].problem_at(x)
 
     def derived(self, name: str, derive: Callable[[SumRequest, str], SumRequest]) -> Verified:
         """Another objective made of this one's request, computed in the same way; compiled once."""
@@ -303,7 +232,7 @@ def block_values(block: Block, flat: np.ndarray) -> np.ndarray:
 def element_names(block: Block) -> list[str]:
     """A name for each element of a block."""
     if not block.shape:
-        return [block.name]
+        return [block.label]
     order = "F" if is_weight(block) else "C"
     indices = np.unravel_index(np.arange(block.size), block.shape, order=order)
-    return [f"{block.name}[{', '.join(map(str, index))}]" for index in zip(*indices, strict=True)]
+    return [f"{block.label}[{', '.join(map(str, index))}]" for index in zip(*indices, strict=True)]

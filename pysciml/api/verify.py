@@ -14,6 +14,7 @@ from ..ir.evaluate import evaluate_program
 from ..problems.flat import event_structure
 from ..requests import ObjectiveRequest, SumRequest
 from ..words import nearest
+from .loss_errors import SampledErrors, SquareErrors
 
 WORDS = ("once", "always", "never")
 TRIES = 3  # of one objective where differences can't tell
@@ -79,7 +80,7 @@ class Verified:
 
     def _confirm(self, compiled, request, x, value, gradient):
         """GradientMismatch unless the gradient is the derivative of the loss."""
-        along = _Differences(compiled, request, x, value)
+        along = _Differences(self._engine, compiled, request, x, value)
         found = along.confirm_zero() if not gradient.any() else along.compare(gradient)
         if not self._tries and (found is None or (found.agrees and 0 < found.step < SHORT_STEP)):
             warn_of_growth(self._engine, compiled, request, x)
@@ -107,11 +108,9 @@ class Verified:
 class _Differences:
     """Central differences of a loss at ``x (k,)`` along one random direction."""
 
-    def __init__(self, compiled, request, x, value):
+    def __init__(self, engine, compiled, request, x, value):
         self._compiled, self._x, self._value = compiled, x, value
-        weights = np.abs(request.weights)
-        self._measured = float(np.sqrt(np.sum(weights * request.values**2)))
-        self._unit = float(np.sqrt(np.sum(weights)))
+        self._errors = SquareErrors(request) if request.is_squares else SampledErrors(engine, compiled, request, x)
         self._rtol, self._atol = request.solve.rtol, request.solve.atol
         self._is_frozen = compiled.has_frozen_steps
         rng = np.random.default_rng(x.size)
@@ -128,18 +127,11 @@ class _Differences:
         values = self._compiled.nearby_values(self._x, points)
         return values if np.isfinite(values).all() else None
 
-    @property
-    def _tolerance(self):
-        """How far the tolerances let all measured quantities together be off, in the measure of the loss."""
-        return self._rtol * self._measured + self._atol * self._unit
-
     def _noise(self, losses):
-        """How far losses, sums of squares, are off at random."""
-        size = max(np.abs(losses))
-        error = (
-            FROZEN_NOISE * (self._measured + self._atol * self._unit) if self._is_frozen else NOISE * self._tolerance
-        )
-        return 2 * np.sqrt(size) * error + error**2 + 1e-15 * size
+        """How far losses are off at random."""
+        if self._is_frozen:
+            return self._errors.of_values(losses, FROZEN_NOISE, FROZEN_NOISE * self._atol)
+        return self._errors.of_values(losses, NOISE * self._rtol, NOISE * self._atol)
 
     def compare(self, gradient: np.ndarray) -> Comparison | None:
         """The first comparison that agrees; None where differences can't tell, of each other or of the gradient."""
@@ -166,7 +158,8 @@ class _Differences:
         if self._compiled.sensitivity != "discrete" or not self._is_frozen:
             # states and their slopes are off by tolerances: the former times slopes, the latter times residuals
             curvature = max(above + below - 2 * self._value, 0.0) / step**2
-            allowed += SLACK * (self._rtol * share + self._tolerance * np.sqrt(2 * curvature))
+            error = self._errors.of_states(self._rtol, self._atol)
+            allowed += SLACK * (self._rtol * share + error * np.sqrt(2 * curvature))
         return Comparison(float(gradient @ direction), float((above - below) / (2 * step)), float(allowed), step)
 
     def confirm_zero(self) -> Comparison | None:

@@ -7,9 +7,11 @@ import numpy as np
 import xarray as xr
 
 from ..errors import ProblemError
+from ..problems.labels import coords_on
 from ..problems.ode import ODEProblem
 from ..problems.over import Over, plain_label, read_over, show_coords
 from ..tracing.layout import join_layouts
+from .attrs import variable_attrs
 from .from_dataset import check_dataset, read_dataset
 from .tables import column_names, is_table, read_table
 
@@ -176,3 +178,34 @@ def _check_match(series, members, known):
     for coords in members:
         if tuple(coords.values()) not in series:
             raise ProblemError(f"data has no values of the experiment ({show_coords(coords)}); leave it out of over")
+
+
+def experiments_to_dataset(experiments: tuple[Experiment, ...], problem: ODEProblem) -> xr.Dataset:
+    """All data as one Dataset over batch dims, replicates (where there are any) and time, NaN where there is none."""
+    times = np.unique(np.concatenate([one.times for one in experiments]))
+    batch = {dim: list(dict.fromkeys(one.coords[dim] for one in experiments)) for dim in experiments[0].coords}
+    replicates = max(one.values.shape[1] for one in experiments)
+    layout = join_layouts(problem.u_layout, problem.y_layout)
+    sizes = [len(labels) for labels in batch.values()]
+    values = np.full((*sizes, replicates, times.size, layout.size), np.nan)
+    for one in experiments:
+        place = tuple(labels.index(one.coords[dim]) for dim, labels in batch.items())
+        rows = np.searchsorted(times, one.times)
+        values[place][: one.values.shape[1], rows] = np.swapaxes(one.values, 0, 1)
+    dims = (*batch, "replicate", "time") if replicates > 1 else (*batch, "time")
+    values = values if replicates > 1 else values[..., 0, :, :]
+    shown = times if problem.calendar is None else problem.calendar.to_dates(times)
+    units = {} if problem.calendar else problem.units
+    coords = {dim: (dim, labels) for dim, labels in batch.items()}
+    coords["time"] = ("time", shown, variable_attrs("time", units, {}))
+    variables = {}
+    for entry in layout.entries:
+        own = values[..., entry.slice]
+        if np.isfinite(own).any():
+            shape, attrs = (
+                (*own.shape[:-1], *entry.shape),
+                variable_attrs(entry.name, problem.units, problem.long_names),
+            )
+            variables[entry.name] = ((*dims, *problem.dims[entry.name]), own.reshape(shape), attrs)
+            coords |= coords_on(problem.coords, problem.dims[entry.name])
+    return xr.Dataset(variables, coords)

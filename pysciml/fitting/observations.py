@@ -1,5 +1,6 @@
 """Observations: data in the problem's own flat order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,15 @@ def fill_gaps(observations: Observations, default: np.ndarray) -> np.ndarray:
     return filled
 
 
-def rates_of_change(observations: Observations) -> np.ndarray:
-    """Root mean square of each state's difference quotients ``(state,)``; NaN where fewer than two values are known."""
-    rates = np.full(observations.values.shape[1], np.nan)
-    for k, column in enumerate(observations.values.T):
-        known = np.isfinite(column)
-        if known.sum() > 1:
-            slopes = np.diff(column[known]) / np.diff(observations.times[known])
-            rates[k] = np.sqrt(np.mean(slopes**2))
+def rates_of_change(series: Sequence[Observations]) -> np.ndarray:
+    """Root mean square of each state's difference quotients ``(state,)`` in all series; NaN where there is none."""
+    rates = np.full(series[0].values.shape[1], np.nan)
+    for k in range(len(rates)):
+        slopes = []
+        for observations in series:
+            known = np.isfinite(observations.values[:, k])
+            slopes.append(np.diff(observations.values[known, k]) / np.diff(observations.times[known]))
+        found = np.concatenate(slopes)
+        if found.size:
+            rates[k] = np.sqrt(np.mean(found**2))
     return rates

@@ -30,12 +30,17 @@ class NetworkScale:
 
 
 def network_scales(
-    program: Program, u: Layout, p: Layout, u0: np.ndarray, p0: np.ndarray, observations: Observations
+    program: Program, p: Layout, runs: Sequence[tuple[np.ndarray, np.ndarray, Observations]]
 ) -> dict[str, NetworkScale]:
-    """The scale of each network that the model calls, from the values that its inputs take along the data."""
-    states = fill_gaps(observations, u0)
-    points = [(t, state, p0) for t, state in zip(observations.times, states, strict=True)]
-    rates = rates_of_change(observations)
+    """The scale of each network that the model calls, from the values that its inputs take along the data.
+
+    ``runs`` holds the initial state, the parameters and the observed states of each experiment.
+    """
+    points = []
+    for u0, p0, observations in runs:
+        states = fill_gaps(observations, u0)
+        points += [(t, state, p0) for t, state in zip(observations.times, states, strict=True)]
+    rates = rates_of_change([observations for _, _, observations in runs])
     return {
         entry.name: NetworkScale(
             *_input_scale(program, entry.network, entry.start, points),

@@ -76,6 +76,7 @@ class Block:
     """A named piece of ``x``: where it lies in ``x`` and in the vector it comes from (``"u0"`` or ``"p"``).
 
     ``name`` is a parameter's, ``u0_<state>``, or a network's layer (``net.0.weight``), whose ``network`` is its owner.
+    One that differs by experiment has a block for each, of which ``coords`` are the batch dims with their labels.
     """
 
     name: str
@@ -86,6 +87,12 @@ class Block:
     bound: Bound | None = None
     network: str | None = None
     depth: int = 0  # the owner's hidden layers
+    coords: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name, with the experiment's coordinates where it has some: ``"k(patient=3)"``."""
+        return self.name + (f"({', '.join(f'{dim}={label}' for dim, label in self.coords)})" if self.coords else "")
 
     @property
     def size(self) -> int:
@@ -129,14 +136,24 @@ def candidate_blocks(u: Layout | None, p: Layout) -> list[Block]:
 
 
 def read_trainable(
-    trainable: None | Sequence[str] | str | Mapping[str, object], u: Layout | None, p: Layout
+    trainable: None | Sequence[str] | str | Mapping[str, object],
+    u: Layout | None,
+    p: Layout,
+    batches: Mapping[str, Sequence[Mapping[str, object]]] | None = None,
 ) -> tuple[Block, ...]:
-    """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one."""
+    """The blocks of ``x``; ProblemError for a pattern that matches nothing or a bound that can't be one.
+
+    What differs by experiment, with labels of its experiments in ``batches``, is trained only if it is named, and
+    then for each of them.
+    """
+    batches = batches or {}
     if trainable is NOTHING:
         return ()
     candidates = candidate_blocks(u, p)
     if trainable is None:
-        chosen = [b for b in candidates if b.vector == "p" and _is_trained(p[b.network or b.name])]
+        chosen = [
+            b for b in candidates if b.vector == "p" and b.name not in batches and _is_trained(p[b.network or b.name])
+        ]
         bounds = [None] * len(chosen)
         if not chosen:
             names = [] if u is None else ["u0_" + name for name in u.names[:3]]
@@ -154,8 +171,9 @@ def read_trainable(
         _check_tables(chosen, p)
     blocks, start = [], 0
     for b, bound in zip(chosen, bounds, strict=True):
-        blocks.append(replace(b, start=start, bound=bound))
-        start += b.size
+        for label in batches.get(b.name, [{}]):
+            blocks.append(replace(b, start=start, bound=bound, coords=tuple(label.items())))
+            start += b.size
     return tuple(blocks)
 
 

@@ -71,12 +71,11 @@ def test_bounds_and_sizes():
 
 def test_scales_come_from_the_data():
     net = MLP(2, 1, width=3, depth=1)
-    u = make_layout("record", {"x": ((), None, True)})
     p = make_layout("record", {"k": ((), None, True), "net": ((net.n_weights,), net, True)})
     p0 = np.concatenate([[1.0], net.initial_weights("net")])
     times = np.array([1900.0, 1901.0, 1902.0, 1903.0])
     seen = Observations(times, np.array([[0.0], [8.0], [np.nan], [0.0]]))
-    scale = network_scales(universal_program(net), u, p, np.zeros(1), p0, seen)["net"]
+    scale = network_scales(universal_program(net), p, [(np.zeros(1), p0, seen)])["net"]
     inputs = np.array([[0, 1900], [8, 1901], [4, 1902], [0, 1903]])
     np.testing.assert_allclose(scale.center, inputs.mean(axis=0))
     np.testing.assert_allclose(scale.spread, inputs.std(axis=0))
@@ -87,4 +86,4 @@ def test_scales_come_from_the_data():
 def test_gaps_and_rates():
     seen = Observations(np.array([0.0, 1.0, 3.0]), np.array([[1.0, np.nan], [np.nan, np.nan], [7.0, np.nan]]))
     np.testing.assert_allclose(fill_gaps(seen, np.array([0.0, 5.0])), [[1, 5], [3, 5], [7, 5]])
-    np.testing.assert_allclose(rates_of_change(seen), [2.0, np.nan])
+    np.testing.assert_allclose(rates_of_change([seen]), [2.0, np.nan])

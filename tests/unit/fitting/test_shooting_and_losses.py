@@ -4,36 +4,32 @@ import numpy as np
 import pytest
 
 from pysciml.errors import ProblemError, UnsupportedByEngine
-from pysciml.fitting.losses import loss_scales, loss_weights
+from pysciml.fitting.losses import Comparison, loss_scales, read_loss
 from pysciml.fitting.observations import Observations
 from pysciml.fitting.optimizers import LBFGS, Adam, read_optimizers
 from pysciml.fitting.shooting import GrowingHorizon, make_stages, read_strategy
 from pysciml.tracing.layout import make_layout
 
-U = make_layout("record", {"x": ((), None, True), "y": ((2,), None, True), "z": ((), None, True)})
 VALUES = np.array([[1.0, 2.0, 2.0, np.nan], [np.nan, 2.0, 4.0, np.nan], [3.0, 6.0, 2.0, np.nan]])
 SEEN = Observations(np.array([0.0, 1.0, 2.0]), VALUES)
+FIELDS = [("x", slice(0, 1)), ("y", slice(1, 3)), ("z", slice(3, 4))]
 
 
 @pytest.mark.parametrize(("loss", "scales"), [("mse", [1, 1]), ("nmse", [1, np.std([2, 2, 2, 4, 6, 2])])])
 def test_weighted_sum_is_the_mean_over_finite_values(loss, scales):
-    found = loss_scales(loss, SEEN, U)
-    assert list(found) == ["x", "y"]
-    weights = loss_weights(found, SEEN, U)
+    layouts = (make_layout("array", {"u": ((4,), None, True)}), make_layout("none", {}))
+    comparison = Comparison(read_loss(loss, ["x", "y"]), None, FIELDS, {"x": (), "y": (2,)}, layouts, [SEEN])
+    assert list(comparison.scales) == ["x", "y"]
+    found = comparison.compare(SEEN, None, {})
     prediction = np.random.default_rng(1).standard_normal(VALUES.shape)
     residuals = (prediction - VALUES) / np.array([scales[0], scales[1], scales[1], 1])
-    got = np.sum(weights * (prediction - np.where(SEEN.mask, VALUES, 0)) ** 2)
+    got = np.sum(found.weights * (prediction - found.values) ** 2)
     assert got == pytest.approx(np.nanmean(residuals**2), rel=1e-14)
 
 
 def test_constant_data_are_divided_by_their_size():
     seen = Observations(np.array([0.0, 1.0]), np.array([[5.0, 0, 0, np.nan]] * 2))
-    assert loss_scales("nmse", seen, U) == {"x": 5.0, "y": 1.0}
-
-
-def test_unknown_loss_names_the_nearest():
-    with pytest.raises(ProblemError, match="unknown loss 'nmsee'.*did you mean 'nmse'"):
-        loss_scales("nmsee", SEEN, U)
+    assert loss_scales(read_loss("nmse", ["x", "y"]), [seen], FIELDS) == {"x": 5.0, "y": 1.0}
 
 
 def test_optimizers():

@@ -1,0 +1,318 @@
+"""Everything about a problem and its data that does not depend on coordinates of a search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..datasets.experiments import Experiment, read_experiments
+from ..engines.base import AbstractEngine, check_capabilities
+from ..engines.choose import choose_engine, engine_capabilities
+from ..errors import ProblemError
+from ..fitting.losses import Comparison, Loss, noise_names, read_loss
+from ..fitting.observations import Observations
+from ..fitting.penalties import L2, penalty_program, prior_program, read_penalties, read_priors
+from ..fitting.trainable import Block, Positive, check_inside, gather_x, read_trainable, scatter_x
+from ..ir.program import Program, ProgramBuilder
+from ..ir.rewrite import inline_program
+from ..problems.doses import hold_rates, widen_parameters
+from ..problems.flat import flatten_model
+from ..problems.functions import make_measure
+from ..problems.ode import ODEProblem
+from ..problems.over import read_over
+from ..requests import ObjectiveRequest, SolveRequest, SumRequest, objective_needs
+from ..tracing.layout import join_layouts
+from ..words import nearest
+from .algorithm import Algorithm, read_algorithm
+from .solve import check_tolerances
+
+SENSITIVITIES = (
+    "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
+).split()
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One experiment: its problem with known values, what was measured, and the elements of x that it depends on."""
+
+    experiment: Experiment
+    seen: Observations  # of all that was measured, all replicates side by side
+    states: Observations  # of states, in the flat order of the problem
+    blocks: tuple[Block, ...]  # as pieces of ``x[picks]``
+    picks: np.ndarray
+    solve: SolveRequest
+
+    @property
+    def problem(self) -> ODEProblem:
+        return self.experiment.problem
+
+    @property
+    def coords(self) -> dict[str, object]:
+        """The experiment's coordinate along each batch dim."""
+        return self.experiment.coords
+
+    @property
+    def x0(self) -> np.ndarray:
+        return gather_x(self.blocks, self.problem.u0_values, self.problem.p_values)
+
+    def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
+        """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
+        new = {"p": _as_given(self.problem.p_layout, p[: self.problem.p_values.size])}
+        if self.problem.initial is None:
+            new["u0"] = _as_given(self.problem.u_layout, u0)
+        return self.problem.remake(**new)
+
+    def problem_at(self, x: np.ndarray) -> ODEProblem:
+        """The problem with values of all of x, in the user's own units."""
+        own = x[self.picks]
+        return self.problem_of(*scatter_x(self.blocks, own, self.problem.u0_values, self.problem.p_values))
+
+
+@dataclass(frozen=True, eq=False)
+class Misfit:
+    """A loss over all experiments, and what is trained; ``make(member, x0)`` makes a parametrization below."""
+
+    problem: ODEProblem  # as the user gave it
+    engine: AbstractEngine
+    members: tuple[Member, ...]
+    comparison: Comparison
+    observe: Program | None
+    blocks: tuple[Block, ...]
+    sensitivity: str
+    loss: Loss
+    penalties: dict[str, L2 | Callable]
+    priors: dict[str, tuple]
+
+    @cached_property
+    def x0(self) -> np.ndarray:
+        """Start values of what is trained ``(k,)``, in the user's own units."""
+        x0 = np.zeros(sum(block.size for block in self.blocks))
+        for member in reversed(self.members):
+            x0[member.picks] = member.x0
+        return x0
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """What each measured variable is divided by."""
+        return self.comparison.scales
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of what the loss is a sum of."""
+        return ("misfit", *self.penalties, *(f"prior_{name}" for name in self.priors))
+
+    def request(self, make: Callable[[Member, np.ndarray], Program], x0: np.ndarray) -> SumRequest:
+        """The sum for given parametrizations, one a member."""
+        parametrizations = [make(member, x0[member.picks]) for member in self.members]
+        parts = []
+        for member, parametrization in zip(self.members, parametrizations, strict=True):
+            compared = self.comparison.compare(member.seen, member.problem, member.coords)
+            rates = member.solve.p[member.problem.p_values.size :]
+            observe, whole = (
+                None if program is None else widen_parameters(program, rates.size)
+                for program in (compared.observe, compared.whole)
+            )
+            parts.append(
+                ObjectiveRequest(
+                    member.solve,
+                    hold_rates(parametrization, rates),
+                    x0[member.picks],
+                    compared.values,
+                    compared.weights,
+                    self.sensitivity,
+                    observe,
+                    compared.sees_data,
+                    whole,
+                )
+            )
+        picks = tuple(member.picks for member in self.members)
+        return SumRequest(tuple(parts), picks, x0, self._penalties(parametrizations))
+
+    def _penalties(self, parametrizations) -> tuple[Program, ...]:
+        if not self.penalties and not self.priors:
+            return ()
+        values = self._natural_values(parametrizations)
+        p = self.problem.p_layout
+        found = [penalty_program(one, self.blocks, values, p) for one in self.penalties.values()]
+        for name, prior in self.priors.items():
+            slices = [block.slice for block in self.blocks if block.name == name]
+            found.append(prior_program(prior, slices, values))
+        return tuple(found)
+
+    def _natural_values(self, parametrizations) -> Program:
+        """From coordinates of the search to all of x in the user's own units, and to the first member's parameters."""
+        builder = ProgramBuilder()
+        z = builder.add_input("x", (self.x0.size,))
+        pieces: dict[int, int] = {}
+        first = None
+        for member, parametrization in zip(self.members, parametrizations, strict=True):
+            places = (tuple(member.picks.tolist()), member.picks.shape)
+            u0, p = inline_program(builder, parametrization, [builder.add("gather", (z,), places)])
+            first = p if first is None else first
+            for block, whole in zip(member.blocks, self._blocks_of(member), strict=True):
+                vector = u0 if block.vector == "u0" else p
+                piece = ((block.source,), (block.size,), (1,))
+                pieces.setdefault(whole.start, builder.add("slice", (vector,), piece))
+        parts = [pieces[block.start] for block in self.blocks]
+        natural = builder.add("concatenate", parts, (0,)) if len(parts) > 1 else parts[0]
+        return builder.build([("x", natural), ("p", first)])
+
+    def _blocks_of(self, member):
+        return [block for block in self.blocks if _belongs(block, member.coords)]
+
+
+def make_misfit(
+    problem: ODEProblem,
+    data,
+    loss,
+    trainable,
+    engine,
+    algorithm: str | Algorithm,
+    rtol,
+    atol,
+    sensitivity,
+    *,
+    over=None,
+    time: str = "time",
+    weights=None,
+    priors=None,
+    penalty=None,
+) -> Misfit:
+    """Check everything at the door and choose the engine."""
+    if not isinstance(problem, ODEProblem):
+        raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
+    check_tolerances(rtol, atol)
+    algorithm = read_algorithm(algorithm)
+    if sensitivity not in SENSITIVITIES:
+        words = ", ".join(SENSITIVITIES)
+        raise ProblemError(
+            f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
+        )
+    experiments = read_experiments(data, problem, over, time)
+    names = _measured_names(experiments, problem)
+    read = read_loss(loss, names)
+    noise = noise_names(read, names, problem.p_layout)
+    replicates = max(experiment.values.shape[1] for experiment in experiments)
+    observe, fields, shapes, columns = _measure(problem, names, replicates)
+    blocks = read_trainable(
+        trainable, None if problem.initial else problem.u_layout, problem.p_layout, _batches(over, problem, experiments)
+    )
+    blocks = _keep_positive(blocks, noise)
+    chosen = choose_engine(engine)
+    members = tuple(_make_member(one, blocks, columns, replicates, algorithm, rtol, atol) for one in experiments)
+    for member in members:
+        check_inside(member.blocks, member.x0)
+    needs = frozenset().union(*(objective_needs(member.solve, sensitivity) for member in members))
+    check_capabilities(chosen, needs, engine_capabilities())
+    layouts = problem.u_layout, problem.p_layout
+    comparison = Comparison(read, observe, fields, shapes, layouts, [member.seen for member in members], weights)
+    found_priors = read_priors(priors, blocks)
+    if found_priors and not read.is_likelihood:
+        raise ProblemError("priors need a likelihood to be weighed against: loss=ps.Normal(sigma=...), for example")
+    penalties = read_penalties(penalty)
+    return Misfit(problem, chosen, members, comparison, observe, blocks, sensitivity, read, penalties, found_priors)
+
+
+def _measured_names(experiments, problem):
+    """Names of states and observables that have data."""
+    layout = join_layouts(problem.u_layout, problem.y_layout)
+    return [
+        entry.name
+        for entry in layout.entries
+        if any(np.isfinite(one.values[..., entry.slice]).any() for one in experiments)
+    ]
+
+
+def _measure(problem, names, replicates):
+    """What makes the measured columns, pairs of a name and its columns, shapes by name, and places in the data."""
+    observe, layout, columns = make_measure(problem.observe, problem.u_layout, problem.y_layout, names)
+    fields = [
+        (entry.name, slice(r * layout.size + entry.start, r * layout.size + entry.start + entry.size))
+        for r in range(replicates)
+        for entry in layout.entries
+        if entry.name in names
+    ]
+    shapes = {entry.name: entry.shape for entry in layout.entries if entry.name in names}
+    if replicates > 1:
+        observe = _repeated(problem, observe, replicates)
+    return observe, fields, shapes, columns
+
+
+def _repeated(problem, observe, replicates):
+    """The measured quantities, once for each replicate."""
+    builder = ProgramBuilder(problem.program.inputs)
+    y = 1 if observe is None else inline_program(builder, observe, range(3))[0]
+    return builder.build([("y", builder.add("concatenate", [y] * replicates, (0,)))])
+
+
+def _batches(over, problem, experiments) -> dict[str, list[dict]]:
+    """For each name in ``over``: the different coordinates along its batch dims; ``u0_<state>`` for initial values."""
+    known = read_over(over, problem, tuple(experiments[0].coords))
+    found = {}
+    for prefix, values in (("", known.p), ("u0_", known.u0)):
+        for name, value in values.items():
+            dims = [dim for dim in experiments[0].coords if dim in value.dims]
+            labels = [{dim: one.coords[dim] for dim in dims} for one in experiments]
+            found[prefix + name] = [label for k, label in enumerate(labels) if label not in labels[:k]]
+    return found
+
+
+def _keep_positive(blocks, noise):
+    """Scatter that is fitted stays positive, unless it has a bound."""
+    return tuple(replace(b, bound=Positive()) if b.name in noise and b.bound is None else b for b in blocks)
+
+
+def _belongs(block, coords):
+    return all(coords.get(dim) == label for dim, label in block.coords)
+
+
+def _make_member(experiment, blocks, columns, replicates, algorithm, rtol, atol) -> Member:
+    problem, times = experiment.problem, experiment.times
+    own = [block for block in blocks if _belongs(block, experiment.coords)]
+    picks = np.concatenate([np.zeros(0, dtype=np.int64), *(np.arange(b.start, b.start + b.size) for b in own)])
+    starts = np.cumsum([0, *(block.size for block in own)])
+    local = tuple(replace(block, start=int(start)) for block, start in zip(own, starts[:-1], strict=True))
+    values = np.full((times.size, replicates, len(columns)), np.nan)
+    values[:, : experiment.values.shape[1]] = experiment.values[..., columns]
+    return Member(
+        experiment,
+        Observations(times, values.reshape(times.size, -1)),
+        Observations(times, _mean(experiment.values[..., : problem.u_layout.size])),
+        local,
+        picks,
+        _solve_request(problem, times, algorithm, rtol, atol),
+    )
+
+
+def _mean(values):
+    """Means over replicates, NaN where there is none."""
+    counts = np.isfinite(values).sum(axis=1)
+    return np.where(counts > 0, np.nansum(values, axis=1) / np.maximum(counts, 1), np.nan)
+
+
+def _solve_request(problem, times, algorithm, rtol, atol) -> SolveRequest:
+    end = float(times[-1]) if times[-1] > problem.span[0] else problem.span[1]
+    flat = flatten_model(problem, times)
+    return SolveRequest(
+        program=flat.program,
+        u0=problem.u0_values,
+        p=flat.p,
+        t_span=(problem.span[0], end),
+        algorithm=algorithm.word,
+        algorithm_options=algorithm.options_given,
+        saveat=times,
+        rtol=float(rtol),
+        atol=float(atol),
+        mass_matrix=problem.mass_matrix,
+        tstops=problem.stop_times if problem.stop_times.size else None,
+        events=flat.events,
+    )
+
+
+def _as_given(layout, flat):
+    """A flat vector in the form in which a user gives it."""
+    values = layout.unflatten(flat)
+    if layout.form in ("record", "none"):
+        return values or None
+    return values[layout.names[0]]
