@@ -495,6 +495,41 @@ end
 
 end
 
+@testset "files that a killed stage goes on from" begin
+    mktempdir() do folder
+        path = joinpath(folder, "stage")
+        vectors = [[1.0, NaN, -0.0], Float64[], collect(1.0:100.0)]
+        @test PySciML.write_numbers(path, vectors) == "" && readdir(folder) == ["stage"]
+        @test isequal(PySciML.read_numbers(path), vectors)
+        write(path, read(path)[1:(end - 9)])
+        @test PySciML.read_numbers(path) === nothing && PySciML.read_numbers(path * "2") === nothing
+        @test occursin("no such file", PySciML.write_numbers(joinpath(folder, "none", "stage"), vectors))
+        asked, points = Float64[], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+        ask(journal, x) = PySciML.answer!(() -> (push!(asked, x[1]); (sum(x), 2 .* x)), journal, x)
+        journal = PySciML.Journal(path * ".journal", 2)
+        first = [ask(journal, x) for x in points[1:2]]
+        close(journal)
+        open(file -> truncate(file, filesize(file) - 3), path * ".journal", "r+") # killed while it wrote
+        journal = PySciML.Journal(path * ".journal", 2)
+        @test [ask(journal, x) for x in points][1:2] == first && asked == [1.0, 3.0, 3.0, 5.0]
+        close(journal)
+        @test_throws PySciML.ForeignJournal ask(PySciML.Journal(path * ".journal", 2), points[2])
+    end
+end
+
+@testset "first-order stages, killed after $killed steps, by $optimizer" for optimizer in ("adam", "lion", "rmsprop"), killed in (1, 7)
+    o = objective(LOTKA_VOLTERRA, 2, 4, fill(1.0, 6), [0.5, 1.0], ones(2, 2); word = "Tsit5", rtol = 1.0e-8, atol = 1.0e-8)
+    run(steps, path) = PySciML.stage_request(o, fill(1.1, 6), false, 2, 1.0, optimizer, steps, fill(0.01, 20), 0.5, fill(0.1, 6), path)
+    mktempdir() do folder
+        PySciML.SAVE_SECONDS[] = -1.0
+        whole, path = run(20, ""), joinpath(folder, "stage")
+        run(killed, path)
+        again = run(20, path)
+        PySciML.SAVE_SECONDS[] = 1.0
+        @test again[1] == whole[1] && again[2] == whole[2] && again[3][1:2, :] == whole[3][1:2, :]
+    end
+end
+
 @testset "a missing package is named" begin
     PySciML.PACKAGES["Absent1"] = :OrdinaryDiffEqAbsent
     @test occursin("OrdinaryDiffEqAbsent", PySciML.load_algorithm("Absent1"))

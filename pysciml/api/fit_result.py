@@ -29,7 +29,8 @@ class FitResult:
     data : xarray.Dataset
         The data of the fit.
     history : xarray.Dataset
-        ``loss, gradient_norm, horizon, seconds`` over ``iteration``; the loss of a rejected step is NaN.
+        ``loss, gradient_norm, horizon, seconds`` over ``iteration``; the loss of a rejected step is NaN. ``rejected``
+        counts the trials whose solve failed, and ``status`` says why the last of them did (``flag_meanings``).
     loss : float
         Best value of the loss over the whole span of the data.
     status : Status

@@ -78,6 +78,23 @@ def test_a_file_is_no_folder(tmp_path):
         fit(tmp_path / "file")
 
 
+def test_an_interrupted_fit_goes_on(tmp_path, monkeypatch):
+    class Interrupting(ps.api.fit.ProgressBar):
+        def report(self, report):
+            if report.iteration > 5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("pysciml.api.fit.ProgressBar", Interrupting)
+        early = fit(tmp_path)
+    assert early.status is ps.Status.INTERRUPTED and early.history.sizes["iteration"] == 6
+    want, found = fit(None), fit(tmp_path)
+    assert found.status is ps.Status.SUCCESS and found.problem == want.problem
+    np.testing.assert_array_equal(found.history.loss, want.history.loss)
+
+
 @contextmanager
 def full_disk(size=200):
     """No file may grow beyond so many bytes."""

@@ -199,3 +199,6 @@ def test_progress_says_what_is_trained(problem, data, capsys):
     ps.fit(problem, data, optimizer=ps.Adam(steps=3), engine="diffrax")
     said = capsys.readouterr().err
     assert "training k, source" in said
+    last = said.split("\r")[-1]
+    assert "3/3" in last and "it/s" in last
+    assert all(f"{word}=" in last for word in ("loss", "gradient", "horizon"))
