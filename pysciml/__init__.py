@@ -9,6 +9,7 @@ from .api.fit import fit
 from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
+from .api.posterior import posterior
 from .api.products import gauss_newton_vector_product, hessian_vector_product
 from .api.profile import profile
 from .api.sensitivities import sensitivities
@@ -85,6 +86,7 @@ __all__ = [
     "load_example",
     "objective",
     "plot_states",
+    "posterior",
     "profile",
     "sensitivities",
     "solve",

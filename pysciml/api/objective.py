@@ -148,7 +148,7 @@ class Objective:
         The named pieces of ``x``.
     bounds : list of (low, high)
         One an element, None where there is no bound, as SciPy takes them.
-    algorithm, sensitivity, reason : str
+    engine, algorithm, sensitivity, reason : str
         What ``"auto"`` became, and why.
     """
 
@@ -161,6 +161,7 @@ class Objective:
         self.names = tuple(name for block in misfit.blocks for name in element_names(block))
         self.bounds = [_bound(block.bound) for block in misfit.blocks for _ in range(block.size)]
         self.blocks = misfit.blocks
+        self.engine = misfit.engine.name
         self.algorithm = compiled.algorithm
         self.sensitivity = compiled.sensitivity
         self.reason = compiled.reason

@@ -156,12 +156,14 @@ class AbstractObjective(ABC):
     """A compiled objective: nothing is rebuilt between calls. A failed solve gives NaN, as value and gradient.
 
     ``parts`` are the objectives of which it is a sum, in order, if it is one; the words are then those of the first.
+    ``traced`` is ``value_and_gradient`` for a traced ``x`` of JAX, where the engine is made of that.
     """
 
     algorithm: str
     sensitivity: str
     reason: str
     parts: Sequence["AbstractObjective"] = ()
+    traced: Callable | None = None
 
     @abstractmethod
     def value(self, x: np.ndarray) -> float:

@@ -16,7 +16,9 @@ NUMPY_ONLY = ("ir", "networks", "tracing", "requests", "engines")  # no Dataset 
 HOMES = {
     "juliapkg": ("engines/julia/",),
     "matplotlib": ("plotting.py", "plotting/"),
-} | {name: ("engines/diffrax/", "jax.py") for name in ("jax", "diffrax", "optax", "equinox", "lineax", "optimistix")}
+    "jax": ("engines/diffrax/", "jax.py", "sampling/"),
+    "blackjax": ("sampling/",),
+} | {name: ("engines/diffrax/", "jax.py") for name in ("diffrax", "optax", "equinox", "lineax", "optimistix")}
 
 
 def read_layers(text: str) -> dict[str, tuple[int, int]]:

@@ -196,6 +196,9 @@ class DiffraxObjective(AbstractObjective):
             value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self._data)
         return _if_finite(float(value), np.array(gradient))
 
+    def traced(self, x):
+        return self._value_and_gradient(x, self._data)
+
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.array([self.value_and_gradient(point)[0] for point in points])  # compiles nothing more
 
@@ -232,6 +235,16 @@ class DiffraxSum(AbstractObjective):
         total = sum(part.value(x[picks]) for part, picks in zip(self.parts, self._picks, strict=True))
         with double_precision():
             return total + sum(float(penalty(x)[0]) for penalty in self._penalties)
+
+    def traced(self, x):
+        total, gradient = jnp.zeros(()), jnp.zeros_like(x)
+        for part, picks in zip(self.parts, self._picks, strict=True):
+            value, slope = part.traced(x[picks])
+            total, gradient = total + value, gradient.at[picks].add(slope)
+        for penalty in self._penalties:
+            value, slope = penalty(x)
+            total, gradient = total + value, gradient + slope
+        return total, gradient
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         gradient = np.zeros(x.size)

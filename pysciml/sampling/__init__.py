@@ -1,0 +1,1 @@
+"""Densities handed to samplers of others."""

@@ -1,0 +1,61 @@
+"""Where a density lives: bounded elements as functions of unbounded ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Bounds ``low`` and ``high (k,)``, infinite where there are none, and the ``size (k,)`` of each element.
+
+    An element without bounds is ``size * z``, one above ``low`` is ``low + size * exp(z)``, one between two bounds is
+    ``low + (high - low) / (1 + exp(-z))``.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    size: np.ndarray
+
+    @property
+    def is_above(self) -> np.ndarray:
+        """Which elements have a lower bound only."""
+        return np.isfinite(self.low) & ~np.isfinite(self.high)
+
+    @property
+    def is_between(self) -> np.ndarray:
+        """Which elements have two bounds."""
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
+    def to_unbounded(self, x: np.ndarray) -> np.ndarray:
+        """The ``z (k,)`` of ``x (k,)``, which lies inside the bounds."""
+        z = x / self.size
+        above, between = self.is_above, self.is_between
+        z[above] = np.log((x[above] - self.low[above]) / self.size[above])
+        share = (x[between] - self.low[between]) / (self.high[between] - self.low[between])
+        z[between] = np.log(share) - np.log1p(-share)
+        return z
+
+    def to_bounded(self, z, xp: Any = np):
+        """The ``x (k,)`` of ``z (k,)``, and the log of the volume that a unit of ``z`` has there, up to a constant.
+
+        ``xp`` is NumPy or what speaks like it; no branch has a NaN, since that would pass into derivatives.
+        """
+        above, between = self.is_above, self.is_between
+        low = np.where(np.isfinite(self.low), self.low, 0.0)
+        width = np.where(between, np.where(between, self.high, 0.0) - low, 1.0)
+        raised, share = xp.where(above, z, 0.0), xp.where(between, z, 0.0)
+        x = xp.where(between, low + width / (1.0 + xp.exp(-share)), self.size * z)
+        x = xp.where(above, low + self.size * xp.exp(raised), x)
+        within = xp.where(between, -xp.abs(share) - 2.0 * xp.log1p(xp.exp(-xp.abs(share))), 0.0)
+        return x, xp.sum(raised) + xp.sum(within)
+
+
+def make_support(bounds: Sequence[tuple[float | None, float | None]], x: np.ndarray) -> Support:
+    """The support with these bounds around ``x (k,)``; ``x`` or its distance from a bound is the size."""
+    low = np.array([-np.inf if lo is None else lo for lo, _ in bounds], dtype=float)
+    high = np.array([np.inf if hi is None else hi for _, hi in bounds], dtype=float)
+    size = np.abs(x - np.where(np.isfinite(low), low, 0.0))
+    return Support(low, high, np.where(size > 0, size, 1.0))

@@ -1,0 +1,78 @@
+"""Posteriors, against closed forms: a linear model with normal noise and priors, and a scatter that is fitted."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+from support.engines import require_engine
+
+import pysciml as ps
+
+pytest.importorskip("blackjax")
+
+TIMES = np.linspace(0.5, 5, 12)
+NOISE = np.random.default_rng(3).normal(0, 0.5, TIMES.size)
+LINE = ps.ODEProblem(
+    lambda t, u, p: {"x": p.k[0] + p.k[1] * t}, {"x": 1.0}, (0, 5), {"k": np.array([0.7, 0.3]), "s": 0.5},
+    dims={"k": "term"}, coords={"term": ["speed", "push"]}, units={"x": "mg"},
+)  # fmt: skip
+DATA = xr.Dataset({"x": ("time", 1 + 0.7 * TIMES + 0.15 * TIMES**2 + NOISE)}, {"time": TIMES})
+DESIGN = np.stack([TIMES, TIMES**2 / 2], axis=1)
+
+
+def within(found, expected, deviation, n):
+    """Whether a mean of n effective draws is what it should be, to four standard errors."""
+    assert (np.abs(found - expected) < 4 * deviation / np.sqrt(n)).all(), (found, expected)
+
+
+def test_normal_noise_and_priors(engine):
+    options = {"engine": engine, "draws": 400, "tune": 200, "chains": 2, "progress": False, "seed": 1}
+    priors = {"k": scipy.stats.norm(0.5, 0.2)}
+    tree = ps.posterior(LINE, DATA, loss=ps.Normal(sigma=0.5), priors=priors, trainable=["k"], **options)
+    covariance = np.linalg.inv(DESIGN.T @ DESIGN / 0.25 + np.eye(2) / 0.04)
+    mean = covariance @ (DESIGN.T @ (DATA.x.values - 1) / 0.25 + 0.5 / 0.04)
+    k = tree["posterior"].k
+    assert k.dims == ("chain", "draw", "term") and list(k.term.values) == ["speed", "push"] and k.shape == (2, 400, 2)
+    flat = k.values.reshape(-1, 2)
+    within(flat.mean(axis=0), mean, np.sqrt(np.diag(covariance)), 200)
+    np.testing.assert_allclose(np.cov(flat.T), covariance, rtol=0.4)
+    stats = tree["sample_stats"]
+    assert set(stats.data_vars) == set("lp acceptance_rate diverging energy n_steps tree_depth step_size".split())
+    assert not stats.diverging.any() and 0.6 < float(stats.acceptance_rate.mean()) < 1
+    lp = stats.lp.values.ravel()
+    exact = scipy.stats.multivariate_normal(mean, covariance).logpdf(flat)
+    np.testing.assert_allclose(lp - lp[0], exact - exact[0], atol=1e-4)
+    xr.testing.assert_identical(tree["observed_data"].to_dataset(), DATA)
+    assert tree["posterior"].attrs["engine"] == engine
+
+
+def test_a_scatter_that_is_sampled():
+    """With a flat prior on the scatter above 0 its square is inverse gamma distributed, once the rest is known."""
+    require_engine("julia")
+    options = {"engine": "julia", "draws": 500, "tune": 200, "chains": 1, "progress": False}
+    tree = ps.posterior(LINE, DATA, loss=ps.Normal(sigma="s"), trainable=["s"], **options)
+    s = tree["posterior"].s.values.ravel()
+    squares = np.sum((DATA.x.values - 1 - DESIGN @ [0.7, 0.3]) ** 2)
+    exact = scipy.stats.invgamma((TIMES.size - 1) / 2, scale=squares / 2)
+    assert (s > 0).all()
+    within(np.mean(s**2), exact.mean(), exact.std(), 100)
+    within(np.mean(s**2 < exact.median()), 0.5, 0.5, 100)
+    again = ps.posterior(LINE, DATA, loss=ps.Normal(sigma="s"), trainable=["s"], **options | {"draws": 20})
+    np.testing.assert_array_equal(again["posterior"].s.values.ravel(), s[:20])
+
+
+def test_wrong_arguments():
+    require_engine("julia")
+    options = {"engine": "julia", "loss": ps.Normal(sigma=0.5)}
+    for changes, message in (
+        ({"loss": "nmse"}, "the loss 'nmse' is no likelihood"),
+        ({"loss": {"x": "mse"}}, "the loss 'mse' is no likelihood"),
+        ({"sampler": "hmc"}, "unknown sampler 'hmc'; it is 'nuts'"),
+        ({"draws": 0}, "draws must be a positive integer, got 0"),
+        ({"chains": 2.0}, "chains must be a positive integer, got 2.0"),
+        ({"target_accept": 1}, "target_accept must be between 0 and 1"),
+        ({"prior": {}}, "unknown keyword 'prior'"),
+        ({"priors": {"s": scipy.stats.uniform(1, 2)}}, "start value of 's' must lie inside"),
+    ):
+        with pytest.raises(ps.ProblemError, match=message):
+            ps.posterior(LINE, DATA, **options | changes)
