@@ -191,7 +191,7 @@ def brusselator(n=32):
 
 CASES = {
     "spiral, 252 weights": lambda: spiral(50, 1),
-    "1052 weights": lambda: spiral(30, 2),
+    "1082 weights": lambda: spiral(30, 2),
     "10602 weights": lambda: spiral(100, 2),
     "91802 weights": lambda: spiral(300, 2),
     "100 spirals, 252 weights": lambda: spiral(50, 1, 100),

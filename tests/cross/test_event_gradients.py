@@ -142,7 +142,7 @@ def test_events_that_move_with_the_solution(case, algorithm):
     assert_right(ROOTS[case](), make_data([0.2, 0.7, 1.5, 2.0, 3.0]), algorithm)
 
 
-@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern7", "Rodas4"])
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern7", "Rodas5P"])
 def test_a_bouncing_ball(algorithm):
     worn = bounce(lambda t, u, p: {"r": 0.98 * p.r, "v": 1.05 * u.v})
     kick = ps.Event(None, lambda t, u, p: {"v": u.v + p.r, "d": 2 * p.d}, times=[0.2, 1.0, 1.6])

@@ -61,6 +61,10 @@ def check_algorithm(request: SolveRequest) -> None:
     if request.mass_matrix is not None and not method.takes_mass_matrix:
         words = ", ".join(name for name in ("Rodas5P", "Rodas4P", "FBDF", "QNDF", "RadauIIA5"))
         raise UnsupportedByEngine(f"algorithm {word!r} takes no mass matrix; these do: {words}, ... (ps.algorithms())")
+    if request.mass_matrix is not None and request.mass_matrix.ndim == 2 and word == "Rosenbrock23":
+        raise UnsupportedByEngine(
+            "algorithm 'Rosenbrock23' takes diagonal mass matrices only; use 'Rodas5P' or 'Rodas4P'"
+        )
     if method.package in FULL and method.has_jacobian and request.u0.size > LARGEST_FULL:
         raise UnsupportedByEngine(
             f"algorithm {word!r} factors full matrices only, and {request.u0.size} states are too many for them "
