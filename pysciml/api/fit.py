@@ -218,6 +218,8 @@ def _settings_of(misfit):
     solve = misfit.members[0].solve
     return {
         "scales": misfit.scales,
+        "terms": list(misfit.terms),
+        "is_weighted": misfit.comparison.is_weighted,
         "bounds": {block.label: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
         "engine": misfit.engine.name,
         "algorithm": solve.algorithm,

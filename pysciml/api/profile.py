@@ -11,26 +11,28 @@ import xarray as xr
 from ..errors import ProblemError, SolveFailed, UnsupportedByEngine
 from ..words import nearest
 from .fit_result import FitResult
-from .fitted import SQUARES, read_fitted
+from .fitted import Fitted, curvature, read_fitted
 from .objective import Objective
 
 STEPS_TO_THRESHOLD = 5  # points on one side of a parabola
 MOST_POINTS = 24  # on one side
 REACH = 100.0  # how many times its own size a parameter is moved at most
 FLAT = 0.01  # share of the threshold below which a rise is none
-DIFFERENCE = 1e-2  # relative change of an element for the curvature
 FAILED = 1e30  # what a point that can't be solved, or lies outside the bounds, is worth
 
 
-def profile(result: FitResult, names: None | str | Sequence[str] = None, *, level: float = 0.95) -> xr.Dataset:
+def profile(
+    fitted: FitResult | Objective, names: None | str | Sequence[str] = None, *, level: float = 0.95
+) -> xr.Dataset:
     """Return profile likelihoods of fitted parameters, and whether the data identify each.
 
     One parameter is moved away from its estimate on both sides, and all others are fitted again at each point.
 
     Parameters
     ----------
-    result : FitResult
-        What :func:`fit` returned, with ``loss="nmse"`` or ``"mse"``.
+    fitted : FitResult or Objective
+        What :func:`fit` returned, with ``loss="nmse"`` or ``"mse"``; or an objective, of a likelihood too, of a problem
+        that holds the fitted values: ``ps.objective(result.problem, data, loss=ps.Poisson())``.
     names : str or sequence of str, optional
         Names or globs of elements of what was trained, as in :func:`standard_errors` (``"k"``, ``"rates[0]"``).
         None: all.
@@ -60,7 +62,8 @@ def profile(result: FitResult, names: None | str | Sequence[str] = None, *, leve
     -----
     For least squares the rise is ``(S - S_min) / s**2`` with the sum of squares ``S`` and ``s**2 = S_min / (n - k)``;
     the threshold is the quantile of Fisher's F with 1 and ``n - k`` degrees of freedom: where the solution is linear in
-    the parameters, the interval is that of :func:`standard_errors`. A parameter is moved by at most a hundred times its
+    the parameters, the interval is that of :func:`standard_errors`. For a likelihood (priors counted in) the threshold
+    is the quantile of chi squared with 1 degree of freedom. A parameter is moved by at most a hundred times its
     size, up to its bounds, and as long as the model can be solved; the verdict speaks of this stretch.
 
     References
@@ -80,14 +83,15 @@ def profile(result: FitResult, names: None | str | Sequence[str] = None, *, leve
     """
     if not 0 < level < 1:
         raise ProblemError(f"profile: level must be between 0 and 1, got {level!r}")
-    fitted = read_fitted("profile", result)
-    if result.settings["loss"] not in SQUARES:
+    found = read_fitted("profile", fitted)
+    if not found.is_squares and not found.is_likelihood:
         raise UnsupportedByEngine(
-            f"profile: no engine has it for the loss {result.settings['loss']!r}; use 'nmse' or 'mse'"
+            f"profile: no engine has it for the loss {found.loss!r}, which is neither a sum of squares ('nmse', 'mse') "
+            "nor a likelihood (ps.Normal(sigma=...))"
         )
-    misfit = fitted.objective()
+    misfit = found.objective
     chosen = _choose(names, misfit.names)
-    rise, threshold = _make_rise(misfit, fitted.n_data, level)
+    rise, threshold = _make_rise(found, level)
     walks = [_walk(rise, element, threshold) for element in chosen]
     lowest = min(float(np.min(walk.rises)) for walk in walks)
     if lowest < -FLAT * threshold:
@@ -96,7 +100,7 @@ def profile(result: FitResult, names: None | str | Sequence[str] = None, *, leve
             "fit again, for longer or from there",
             stacklevel=2,
         )
-    return _to_dataset(fitted, rise.best, [misfit.names[k] for k in chosen], walks, threshold, level)
+    return _to_dataset(found, rise.best, [misfit.names[k] for k in chosen], walks, threshold, level)
 
 
 def _choose(names, known):
@@ -148,49 +152,46 @@ class Rise:
         return at(found.x), float(found.fun) if found.fun < FAILED else np.inf
 
 
-def _make_rise(misfit: Objective, n_data: int, level: float) -> tuple[Rise, float]:
-    """The rise of a sum of squares above its minimum near the objective's ``x0``, and the threshold of a level."""
-    from scipy.stats import f
+def _make_rise(fitted: Fitted, level: float) -> tuple[Rise, float]:
+    """The rise of an objective above its minimum near its ``x0``, and the threshold of a level."""
+    from scipy.stats import chi2, f
 
-    freedom = n_data - misfit.x0.size
-    if freedom < 1:
+    misfit = fitted.objective
+    start, freedom = misfit.value(misfit.x0), fitted.n_data - misfit.x0.size
+    if not np.isfinite(start):
+        raise SolveFailed("profile: the fitted problem can't be solved; call ps.solve on it to see where and why")
+    if fitted.is_squares and freedom < 1:
         raise ProblemError(
-            f"profile: {n_data} data for {misfit.x0.size} parameters leave nothing to estimate their error from; give "
-            "more data, or train less"
+            f"profile: {fitted.n_data} data for {misfit.x0.size} parameters leave nothing to estimate their error "
+            "from; give more data, or train less"
         )
+    if fitted.is_squares and start <= 0.0:
+        raise ProblemError("profile: the model meets the data exactly, so there is no noise to compare a rise with")
     bounds = np.array([[-np.inf if lo is None else lo, np.inf if hi is None else hi] for lo, hi in misfit.bounds])
 
     def make(lowest):
+        factor = freedom / lowest if fitted.is_squares else 2.0
+
         def value_and_gradient(x):
             inside = (x > bounds[:, 0]).all() and (x < bounds[:, 1]).all()
             value, gradient = misfit.value_and_gradient(x) if inside else (np.nan, x)
             if not np.isfinite(value):
                 return FAILED, np.zeros_like(x)
-            return (value / lowest - 1.0) * freedom, gradient / lowest * freedom
+            return factor * (value - lowest), factor * gradient
 
         return value_and_gradient
 
-    start = misfit.value(misfit.x0)
-    if not np.isfinite(start):
-        raise SolveFailed("profile: the fitted problem can't be solved; call ps.solve on it to see where and why")
-    if start <= 0.0:
-        raise ProblemError("profile: the model meets the data exactly, so there is no noise to compare a rise with")
     rough = Rise(make(start), misfit.x0, _covariance(make(start), misfit.x0), bounds)
     best, gain = rough.minimise(misfit.x0, np.ones(misfit.x0.size, dtype=bool))
-    lowest = start * (1.0 + min(gain, 0.0) / freedom)
-    return Rise(make(lowest), best, rough.covariance, bounds), float(f.ppf(level, 1, freedom))
+    lowest = start + min(gain, 0.0) * (start / freedom if fitted.is_squares else 0.5)
+    threshold = float(f.ppf(level, 1, freedom) if fitted.is_squares else chi2.ppf(level, 1))
+    return Rise(make(lowest), best, rough.covariance, bounds), threshold
 
 
 def _covariance(value_and_gradient, x):
     """Twice the inverse of the curvature, from differences of gradients; what is flat is bounded by its own size."""
-    size = np.where(x != 0, np.abs(x), 1.0)
-    rows = []
-    for k, step in enumerate(DIFFERENCE * size):
-        move = np.zeros_like(x)
-        move[k] = step
-        rows.append((value_and_gradient(x + move)[1] - value_and_gradient(x - move)[1]) / (2 * step))
-    curvature = np.array(rows) * np.outer(size, size)
-    values, directions = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    bends, size = curvature(value_and_gradient, x)
+    values, directions = np.linalg.eigh(bends)
     values = np.maximum(np.abs(values), 2 / REACH**2)  # standard errors of at most so many times the size
     return 2 * (directions / values) @ directions.T * np.outer(size, size)
 
@@ -275,7 +276,8 @@ def _crossing(values, rises, threshold):
 def _to_dataset(fitted, best, names, walks, threshold, level):
     """All profiles side by side, the shorter ones filled with NaN."""
     longest = max(len(walk.rises) for walk in walks)
-    places = [fitted.names.index(name) for name in names]
+    everything = fitted.objective.names
+    places = [everything.index(name) for name in names]
 
     def padded(array):
         fill = np.full((longest - len(array), *array.shape[1:]), np.nan)
@@ -294,7 +296,7 @@ def _to_dataset(fitted, best, names, walks, threshold, level):
     }
     coords = {
         "parameter": np.array(names, dtype=object),
-        "parameter_2": np.array(fitted.names, dtype=object),
+        "parameter_2": np.array(everything, dtype=object),
         "unit": ("parameter", np.array([fitted.units[place] for place in places], dtype=object)),
     }
     return xr.Dataset(variables, coords, {"level": level, "threshold": threshold})

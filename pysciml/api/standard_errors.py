@@ -1,23 +1,27 @@
-"""standard_errors(): how sure a fit by least squares is of each parameter."""
+"""standard_errors(): how sure a fit is of each parameter."""
 
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, UnsupportedByEngine
+from ..errors import ProblemError, SolveFailed, UnsupportedByEngine
 from .fit_result import FitResult
-from .fitted import SQUARES, Fitted, read_fitted
+from .fitted import Fitted, curvature, read_fitted
+from .objective import Objective
 
 CUTOFF = 1e-6  # relative size of a singular value below which its direction isn't determined
+ROUGH_CUTOFF = 1e-4  # relative size of an eigenvalue of second derivatives, as CUTOFF
+NOT_LOWEST = 0.01  # size of a negative one that isn't their error
 MENTIONED = 0.05  # share of the largest from which a parameter's part of such a direction is said
 
 
-def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
-    """Return standard errors, confidence intervals and correlations of what a fit by least squares trained.
+def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr.Dataset:
+    """Return standard errors, confidence intervals and correlations of what a fit trained.
 
     Parameters
     ----------
-    result : FitResult
-        What :func:`fit` returned, with ``loss="nmse"`` or ``"mse"``.
+    fitted : FitResult or Objective
+        What :func:`fit` returned, with ``loss="nmse"`` or ``"mse"``; or an objective, of a likelihood too, of a problem
+        that holds the fitted values: ``ps.objective(result.problem, data, loss=ps.Poisson())``.
     level : float, default 0.95
         Probability of the confidence intervals (dimensionless).
 
@@ -27,7 +31,8 @@ def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
         Over ``parameter``, one element of what was trained each: ``estimate``, ``standard_error``, ``lower`` and
         ``upper``, in the unit that the coordinate ``unit`` names; ``covariance`` and ``correlation (parameter,
         parameter_2)``; ``residual_deviation (variable)``, the estimated deviation of the data from the model, in the
-        unit of the data. ``attrs`` hold ``level``, ``n_data`` and ``degrees_of_freedom``.
+        unit of the data, and ``degrees_of_freedom`` in ``attrs`` of a fit by least squares; ``level`` and ``n_data``
+        in ``attrs`` of all.
 
     Raises
     ------
@@ -44,7 +49,9 @@ def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
     With the residuals ``r`` in units of their scale (the data's deviation for ``"nmse"``) and their slopes ``J`` by
     forward sensitivities, errors of one variance in these units give ``cov = s**2 inv(J'J)``, ``s**2 = r'r/(n - k)``,
     and ``estimate -+ t standard_error`` with Student's t. That is exact where the solution is linear in the
-    parameters, else as good as the straight line through the estimate; :func:`profile` looks further.
+    parameters, else as good as the straight line through the estimate; :func:`profile` looks further. Of a likelihood
+    (priors counted in) ``cov`` is the inverse of the observed information, the second derivatives of the loss by
+    differences of its gradient, and the quantile is the normal one: Laplace's approximation.
 
     References
     ----------
@@ -62,12 +69,16 @@ def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
     """
     if not 0 < level < 1:
         raise ProblemError(f"standard_errors: level must be between 0 and 1, got {level!r}")
-    fitted = read_fitted("standard_errors", result)
-    if result.settings["loss"] not in SQUARES:
+    found = read_fitted("standard_errors", fitted)
+    if found.is_likelihood:
+        return _to_dataset(found, _inverse_curvature(found.objective), None, np.inf, level)
+    if not found.is_squares or not found.is_plain:
+        more = "" if found.is_plain else " with weights or penalties"
         raise UnsupportedByEngine(
-            f"standard_errors: no engine has them for the loss {result.settings['loss']!r}; use 'nmse' or 'mse'"
+            f"standard_errors: no engine has them for the loss {found.loss}{more}; use "
+            "'nmse' or 'mse' alone, or a likelihood (ps.Normal(sigma=...))"
         )
-    residuals, slopes = fitted.residuals()
+    residuals, slopes = found.residuals()
     freedom = residuals.size - slopes.shape[1]
     if freedom < 1:
         raise ProblemError(
@@ -75,25 +86,38 @@ def standard_errors(result: FitResult, *, level: float = 0.95) -> xr.Dataset:
             "error from; give more data, or train less"
         )
     variance = float(residuals @ residuals) / freedom
-    covariance = variance * _inverse(slopes, fitted)
-    return _to_dataset(fitted, covariance, variance, freedom, level)
+    return _to_dataset(found, variance * _inverse(slopes, found.objective), variance, freedom, level)
 
 
-def _inverse(slopes, fitted):
+def _inverse_curvature(misfit: Objective) -> np.ndarray:
+    """Inverse of the loss's second derivatives, from differences of gradients; ProblemError where it isn't curved."""
+    bends, size = curvature(misfit.value_and_gradient, misfit.x0)
+    if not np.isfinite(bends).all():
+        raise SolveFailed("standard_errors: the model can't be solved near the fitted values")
+    root = np.sqrt(np.maximum(np.abs(np.diag(bends)), np.finfo(float).tiny))
+    values, directions = np.linalg.eigh(bends / np.outer(root, root))
+    if values[0] < -NOT_LOWEST:
+        raise ProblemError("standard_errors: the loss isn't at its minimum here, where it bends downwards; fit first")
+    if values[0] < ROUGH_CUTOFF * values[-1]:
+        raise ProblemError(_undetermined(directions[:, 0] / root, misfit.names))
+    return (directions / values) @ directions.T * np.outer(size / root, size / root)
+
+
+def _inverse(slopes, misfit):
     """``inv(J'J)``; ProblemError where a direction has no influence on the data."""
     size = np.sqrt(np.sum(slopes**2, axis=0))
-    x = fitted.x
+    x = misfit.x0
     relative = np.where(x != 0, np.abs(x), 1.0)
     silent = size * relative <= 1e-9 * np.max(size * relative)
     if silent.any():
-        names = ", ".join(name for name, is_silent in zip(fitted.names, silent, strict=True) if is_silent)
+        names = ", ".join(name for name, is_silent in zip(misfit.names, silent, strict=True) if is_silent)
         raise ProblemError(
             f"standard_errors: {names} has no influence on the data, so they say nothing of it; leave it out of what "
             "is trained, or measure what depends on it"
         )
     _, values, directions = np.linalg.svd(slopes / size, full_matrices=False)
     if values[-1] < CUTOFF * values[0]:
-        raise ProblemError(_undetermined(directions[-1] / size / relative, fitted.names))
+        raise ProblemError(_undetermined(directions[-1] / size / relative, misfit.names))
     root = (directions.T / values) / size[:, None]
     return root @ root.T
 
@@ -116,7 +140,7 @@ def _to_dataset(fitted: Fitted, covariance, variance, freedom, level):
 
     error = np.sqrt(np.diag(covariance))
     margin = float(t.ppf(0.5 + 0.5 * level, freedom)) * error
-    names, x, scales = list(fitted.names), fitted.x, fitted.result.settings["scales"]
+    names, x = list(fitted.objective.names), fitted.objective.x0
     pair = ("parameter", "parameter_2")
     variables = {
         "estimate": ("parameter", x, {"long_name": "estimate"}),
@@ -125,17 +149,17 @@ def _to_dataset(fitted: Fitted, covariance, variance, freedom, level):
         "upper": ("parameter", x + margin, {"long_name": f"upper end of the {level:.0%} confidence interval"}),
         "covariance": (pair, covariance, {"long_name": "covariance"}),
         "correlation": (pair, covariance / np.outer(error, error), {"long_name": "correlation"}),
-        "residual_deviation": (
-            "variable",
-            np.sqrt(variance) * np.array(list(scales.values())),
-            {"long_name": "deviation of the data from the model"},
-        ),
     }
     coords = {
         "parameter": np.array(names, dtype=object),
         "parameter_2": np.array(names, dtype=object),
         "unit": ("parameter", np.array(fitted.units, dtype=object)),
-        "variable": np.array(list(scales), dtype=object),
     }
-    attrs = {"level": level, "n_data": int(freedom + x.size), "degrees_of_freedom": int(freedom)}
+    attrs = {"level": level, "n_data": fitted.n_data}
+    if variance is not None:
+        scales = fitted.scales
+        deviation = np.sqrt(variance) * np.array(list(scales.values()))
+        variables["residual_deviation"] = ("variable", deviation, {"long_name": "deviation of the data from the model"})
+        coords["variable"] = np.array(list(scales), dtype=object)
+        attrs["degrees_of_freedom"] = freedom
     return xr.Dataset(variables, coords, attrs)

@@ -158,6 +158,11 @@ class Comparison:
             if loss.of(name) == "relative" and any((seen.values[:, part] == 0).any() for seen in observations):
                 raise ProblemError(f"loss: 'relative' divides by the data, and {name!r} has zeros; use 'nmse'")
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether some data count more than others of their variable."""
+        return bool(self._weights)
+
     def compare(self, seen: Observations, problem, coords) -> Compared:
         """The comparison with one experiment's data."""
         if self._loss.function is not None:
@@ -202,27 +207,26 @@ class Comparison:
                 beside[:, part] = known[name]
             elif isinstance(term, str):
                 weights[:, part] /= self._total
-        return Compared(np.hstack([data, beside]), weights, self._terms(), sees_data=True)
+        return Compared(np.hstack([data, beside]), weights, self._terms(data.shape[1]), sees_data=True)
 
-    def _terms(self) -> Program:
-        """Losses ``(column,)`` of a state with data, and what is known beside them, behind it."""
-        m = sum(part.stop - part.start for _, part in self._fields)
+    def _terms(self, m: int) -> Program:
+        """Losses ``(m,)`` of all columns of a state with data, and what is known beside them, behind it."""
         z = make_layout("record", {name: ((m,), None, True) for name in ("y", "d", "known")})
 
         def losses(t, u, p):
-            found = []
+            found, done = [], 0
             for name, part in self._fields:
                 y, d, known = u.y[part], u.d[part], u.known[part]
-                if name not in self.scales:
-                    found.append(0.0 * d)
-                    continue
+                found.append(0.0 * u.d[done : part.start])  # states that nobody measured
+                done = part.stop
                 term = self._loss.of(name)
                 if isinstance(term, str):
                     found.append(_word_losses(term, y, d, self.scales[name]))
                 else:
                     noise = _noise_of(term, name)
                     found.append(term.losses(y, d, known, p[noise] if isinstance(noise, str) else known))
-            return np.concatenate(found)
+            found.append(0.0 * u.d[done:])
+            return np.concatenate([part for part in found if part.shape[0]])
 
         terms, _ = trace_observables(losses, z, self._p)
         builder, n = ProgramBuilder(), self._u.size

@@ -59,6 +59,20 @@ def test_negative_binomial_counts_with_fitted_dispersion_priors_and_penalties(en
         product(objective, objective.x0, objective.x0)
 
 
+def test_a_likelihood_of_some_states():
+    """The states that nobody measured have no part in it, wherever they stand."""
+    require_engine("julia")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"a": -u.a, "x": p.dose - p.k * u.x, "c": np.stack([u.a, u.x])},
+        {"a": 1.0, "x": 50.0, "c": np.ones(2)},
+        (0, 4),
+        {"k": 1.0, "dose": 5.0},
+    )
+    objective = ps.objective(problem, counts(), loss=ps.Poisson(), engine="julia", **TIGHT)
+    want = -np.nansum(st.poisson.logpmf(counts().x.values, exact()))
+    assert check_gradient(objective) == pytest.approx(want, rel=1e-8)
+
+
 def test_a_likelihood_for_each_variable(engine):
     """One with errors that are given for each datum, one with a fitted spread."""
     sigma = xr.DataArray(np.linspace(1, 2, TIMES.size), {"time": TIMES}, "time")

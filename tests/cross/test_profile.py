@@ -90,4 +90,19 @@ def test_wrong_arguments():
     with pytest.raises(ps.ProblemError, match="meets the data exactly"):
         ps.profile(replace(result, data=exact.drop_vars("a"), settings=result.settings | {"loss": "mse"}))
     with pytest.raises(ps.UnsupportedByEngine, match="for the loss 'mae'"):
-        ps.profile(replace(result, settings=result.settings | {"loss": "mae"}))
+        ps.profile(ps.objective(result.problem, result.data, loss="mae", engine="julia"))
+
+
+def test_a_likelihood():
+    """Counts about a known mean: the rise is Poisson's deviance."""
+    require_engine("julia")
+    problem = ps.ODEProblem(lambda t, u, p: {"x": 0 * u.x}, {"x": 4.0}, (0, 5), {"a": 1.0})
+    counts = np.array([3, 5, 2, 6, 4, 8, 3, 5, 7, 2, 4, 5])
+    data = xr.Dataset({"x": ("time", counts)}, {"time": TIMES})
+    misfit = ps.objective(problem, data, loss=ps.Poisson(), trainable=["u0_x"], engine="julia")
+    found = ps.profile(misfit)
+    np.testing.assert_allclose(found.estimate, counts.mean(), atol=1e-3 * np.sqrt(4.5 / 12))
+    mean = found.value
+    deviance = 2 * counts.size * (mean - counts.mean() - counts.mean() * np.log(mean / counts.mean()))
+    np.testing.assert_allclose(found.rise, deviance, atol=1e-4)
+    np.testing.assert_allclose(found.attrs["threshold"], 3.841459, rtol=1e-6)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from support.engines import require_engine
@@ -70,7 +71,7 @@ def test_the_gauss_newton_matrix():
     fitted = read_fitted("test", result)
     residuals, slopes = fitted.residuals()
     misfit = ps.objective(result.problem, data, trainable=result.settings["trained"], **options)
-    assert fitted.names == misfit.names and residuals.shape == (48,)
+    assert fitted.objective.names == misfit.names and residuals.shape == (48,)
     np.testing.assert_allclose(residuals @ residuals / 48, misfit.value(misfit.x0), rtol=1e-7)
     matrix = [ps.gauss_newton_vector_product(misfit, misfit.x0, v) for v in np.eye(misfit.x0.size)]
     np.testing.assert_allclose(slopes.T @ slopes / 24, matrix, rtol=1e-6, atol=1e-7 * np.max(np.abs(matrix)))
@@ -104,7 +105,46 @@ def test_what_the_data_do_not_tell():
     assert 0 < float(ps.standard_errors(of(["k"])).standard_error[0]) < 0.1
     with pytest.raises(ps.ProblemError, match="level must be between 0 and 1"):
         ps.standard_errors(of(["k"]), level=95)
-    with pytest.raises(ps.ProblemError, match="give what ps.fit returned, got ODEProblem"):
+    with pytest.raises(ps.ProblemError, match="give what ps.fit or ps.objective returned, got ODEProblem"):
         ps.standard_errors(result.problem)
-    with pytest.raises(ps.UnsupportedByEngine, match="for the loss 'mae'"):
+    with pytest.raises(ps.ProblemError, match="doesn't hold the loss 'mae'.*give the objective"):
         ps.standard_errors(of(loss="mae"))
+    with pytest.raises(ps.UnsupportedByEngine, match="no engine has them for the loss mae"):
+        ps.standard_errors(ps.objective(result.problem, result.data, loss="mae", engine="julia"))
+    words = {"loss": ps.Normal(0.1), "trainable": ["k", "m"], "engine": "julia"}
+    best = ps.fit(result.problem, result.data, **words, **ENDED | {"optimizer": "lbfgs"}).problem
+    with pytest.raises(ps.ProblemError, match="k by .*, m by .* together leaves the fit as it is"):
+        ps.standard_errors(ps.objective(best, result.data, **words))
+    with pytest.raises(ps.ProblemError, match="isn't at its minimum here"):
+        ps.standard_errors(ps.objective(best.remake(p={"k": 9.0}), result.data, **words))
+
+
+def test_a_likelihood():
+    """Of known normal errors: the inverse of the design's squares in units of the errors."""
+    require_engine("julia")
+    problem, data = make_line()
+    design = np.stack([TIMES, TIMES**2 / 2], axis=1)[data.x.notnull()]
+    exact = 0.04 * np.linalg.inv(design.T @ design)
+    misfit = ps.objective(problem, data, loss=ps.Normal(sigma=0.2), engine="julia")
+    found = ps.standard_errors(misfit)
+    np.testing.assert_allclose(found.covariance, exact, rtol=1e-4)
+    np.testing.assert_allclose(found.upper - found.estimate, 1.959964 * np.sqrt(np.diag(exact)), rtol=1e-4)
+    assert found.attrs == {"level": 0.95, "n_data": 11}
+
+
+def test_experiments_with_their_own_start():
+    """One slope, and a start each: linear regression with dummies. Two values of one time are replicates."""
+    require_engine("julia")
+    problem = ps.ODEProblem(lambda t, u, p: {"x": p.a}, {"x": 1.0}, (0, 5), {"a": 1.0})
+    site, rng = np.repeat([0, 1], 9), np.random.default_rng(2)
+    time = np.append(np.tile(TIMES[:8], 2), [TIMES[2], TIMES[5]])[np.argsort(np.r_[np.repeat([0, 1], 8), 0, 1])]
+    x = 0.7 * time + 2.0 * site + rng.normal(0, 0.1, 18)
+    table = pd.DataFrame({"site": np.array(["A", "B"])[site], "time": time, "x": x})
+    over = {"x": xr.DataArray([1.0, 2.0], {"site": ["A", "B"]}, "site")}
+    words = {"over": over, "trainable": ["a", "u0_x"], "loss": "mse", "engine": "julia"}
+    found = ps.standard_errors(ps.fit(problem, table, **words, **ENDED | {"optimizer": "lbfgs"}))
+    design = np.stack([time, site == 0, site == 1], axis=1).astype(float)
+    best, squares, *_ = np.linalg.lstsq(design, x, rcond=None)
+    assert list(found.parameter.values) == ["a", "u0_x(site=A)", "u0_x(site=B)"]
+    np.testing.assert_allclose(found.estimate, best, rtol=1e-4)
+    np.testing.assert_allclose(found.covariance, squares / 15 * np.linalg.inv(design.T @ design), rtol=1e-3)
