@@ -57,7 +57,7 @@ function run_stage(objective, stage, x, is_auto)
         error isa Union{GivenUp, ForeignJournal} || rethrow()
         error isa GivenUp ? "given up" : "foreign"
     finally
-        close(fit.journal)
+        fit.journal === nothing || close(fit.journal)
     end
     fit.journal === nothing || (fit.trouble = fit.journal.trouble)
     return fit, ending

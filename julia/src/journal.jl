@@ -60,7 +60,10 @@ function Journal(path, n)
     return Journal(path, reshape(reinterpret(Float64, numbers), width, :), 0, nothing, "")
 end
 
-checksum(x, value, gradient) = Float64(crc32c(Vector{UInt8}(reinterpret(UInt8, [x; value; gradient]))))
+function checksum(x, value, gradient)
+    numbers = [x; value; gradient]
+    return GC.@preserve numbers Float64(crc32c(unsafe_wrap(Array, Ptr{UInt8}(pointer(numbers)), sizeof(numbers))))
+end
 
 "The recorded answer at x, or else what `compute` gives, which is then recorded unless it was interrupted."
 function answer!(compute, journal::Journal, x)
@@ -94,4 +97,3 @@ function record!(journal, x, value, gradient)
 end
 
 Base.close(journal::Journal) = journal.file === nothing ? nothing : (saying_errors(() -> close(journal.file)); nothing)
-Base.close(::Nothing) = nothing
