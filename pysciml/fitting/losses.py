@@ -207,7 +207,7 @@ class Comparison:
                 beside[:, part] = known[name]
             elif isinstance(term, str):
                 weights[:, part] /= self._total
-        return Compared(np.hstack([data, beside]), weights, self._terms(data.shape[1]), sees_data=True)
+        return Compared(np.hstack([data, beside]), weights, self._terms(seen.values.shape[1]), sees_data=True)
 
     def _terms(self, m: int) -> Program:
         """Losses ``(m,)`` of all columns of a state with data, and what is known beside them, behind it."""
