@@ -32,7 +32,7 @@ from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
 from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
 from .fitting.penalties import L2
 from .fitting.schedules import Cosine, Exponential, Warmup
-from .fitting.shooting import GrowingHorizon
+from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart
 from .fitting.trainable import Interval, Positive
 from .networks import MLP
 from .plotting import plot_states
@@ -51,6 +51,7 @@ __all__ = [
     "MLP",
     "Adam",
     "Algorithm",
+    "Collocation",
     "DenseSolution",
     "EngineUnavailable",
     "Event",
@@ -61,6 +62,8 @@ __all__ = [
     "LevenbergMarquardt",
     "LogNormal",
     "NegativeBinomial",
+    "MultiStart",
+    "MultipleShooting",
     "Normal",
     "ODEProblem",
     "Objective",

@@ -15,7 +15,8 @@ from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
-from ..fitting.shooting import make_stages, read_strategy
+from ..fitting.shooting import make_stages
+from ..fitting.strategies import read_strategy
 from ..fitting.trainable import limits, whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
@@ -29,6 +30,7 @@ from .misfit import Misfit, make_misfit
 from .objective import Data, is_weight
 from .scaled import scale_misfit
 from .verify import Verified, check_verify
+from .warm_starts import Search, warm_start
 
 
 def fit(
@@ -137,22 +139,25 @@ def fit(
     check_keywords("fit", unknown, fit.__kwdefaults__ or ())
     check_verify(verify)
     optimizers = read_optimizers(optimizer)
-    strategy = read_strategy(strategy)
+    warm, horizon = read_strategy(strategy)
     seed = check_seed(seed)
     more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty}
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
     make, z0 = scale_misfit(misfit)
     observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
-    stages = make_stages(strategy, optimizers, observed, [one.problem.span[0] for one in misfit.members])
+    stages = make_stages(horizon, optimizers, observed, [one.problem.span[0] for one in misfit.members])
     request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit))
     check_optimizers(optimizers, request.objective, misfit.engine)
     trained = _trained_names(misfit)
-    chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr(strategy), "seed": seed}
+    chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr((*warm, horizon)), "seed": seed}
     settings = {"loss": repr(misfit.loss), "trained": trained, **chosen, **_settings_of(misfit)}
     folder, has_begun = (None, False) if checkpoint is None else _claim(checkpoint, misfit, request, settings)
     if not has_begun:
         _confirm_gradient(verify, misfit, request, z0, stages[0])
     with ProgressBar(progress, trained) as bar:
+        search = Search(misfit, make, stages[0].rows, seed, bar.report, folder)
+        z, settings["warm_starts"] = warm_start(warm, search, z0)
+        request = replace(request, objective=request.objective.starting_at(z))
         raw = misfit.engine.fit(request, bar.report, folder)
     if not np.isfinite(raw.value):
         raise SolveFailed(

@@ -173,10 +173,12 @@ class Comparison:
             return self._squares(seen, user, known)
         return self._pointwise(seen, user, known)
 
-    @property
-    def is_squares(self) -> bool:
-        """Whether the loss is a sum of squares (up to a constant)."""
-        return self._loss.function is None and all(self._is_square(name) for name in self.scales)
+    def as_squares(self, observations) -> "Comparison":
+        """The same, or that of ``"nmse"`` if the loss is no sum of squares."""
+        if self._loss.function is None and all(self._is_square(name) for name in self.scales):
+            return self
+        shapes, layouts = self._shapes, (self._u, self._p)
+        return Comparison(Loss(None, "nmse"), self._observe, self._fields, shapes, layouts, observations)
 
     def _is_square(self, name):
         term = self._loss.of(name)

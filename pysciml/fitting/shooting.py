@@ -1,60 +1,13 @@
-"""Strategies: how a fit gets from its start to the whole span of the data."""
+"""The stages of a fit over a growing horizon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ProblemError, UnsupportedByEngine
 from .optimizers import FirstOrder, Optimizer
 from .schedules import read_rates
 from .stages import Stage
-
-
-@dataclass(frozen=True)
-class GrowingHorizon:
-    """Fit the first part of the data first, then more and more of it.
-
-    A trajectory that is wrong early is worthless later, and its gradient there points nowhere; so the horizon grows in
-    equal stretches of time, and each starts from the best parameters of the one before.
-
-    Parameters
-    ----------
-    stages : int, default 4
-        Number of horizons, the last being the whole span. Stretches without data are passed over.
-
-    Raises
-    ------
-    ProblemError
-        If ``stages`` is not a positive integer.
-
-    Examples
-    --------
-    >>> import pysciml as ps
-    >>> ps.GrowingHorizon(stages=4)
-    GrowingHorizon(stages=4)
-    """
-
-    stages: int = 4
-
-    def __post_init__(self):
-        if isinstance(self.stages, bool) or not isinstance(self.stages, int | np.integer) or self.stages < 1:
-            raise ProblemError(f"GrowingHorizon: stages must be a positive integer, got {self.stages!r}")
-
-
-def read_strategy(strategy) -> GrowingHorizon:
-    """``"auto"`` is the growing horizon, ``()`` single shooting (one horizon)."""
-    if isinstance(strategy, str) and strategy == "auto":
-        return GrowingHorizon()
-    if isinstance(strategy, GrowingHorizon):
-        return strategy
-    if isinstance(strategy, list | tuple):
-        if not strategy:
-            return GrowingHorizon(stages=1)
-        if len(strategy) == 1:
-            return read_strategy(strategy[0])
-        raise UnsupportedByEngine("strategy: several strategies at once are not built yet; give one")
-    raise ProblemError(f"strategy: expected 'auto', () (single shooting) or ps.GrowingHorizon(...), got {strategy!r}")
+from .strategies import GrowingHorizon
 
 
 def make_stages(

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from pysciml.errors import ProblemError, UnsupportedByEngine
+from pysciml.errors import ProblemError
 from pysciml.fitting.losses import Comparison, loss_scales, read_loss
 from pysciml.fitting.observations import Observations
 from pysciml.fitting.optimizers import LBFGS, Adam, read_optimizers
-from pysciml.fitting.shooting import GrowingHorizon, make_stages, read_strategy
+from pysciml.fitting.segments import cut
+from pysciml.fitting.shooting import make_stages
+from pysciml.fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart, read_strategy
 from pysciml.tracing.layout import make_layout
 
 VALUES = np.array([[1.0, 2.0, 2.0, np.nan], [np.nan, 2.0, 4.0, np.nan], [3.0, 6.0, 2.0, np.nan]])
@@ -55,9 +57,22 @@ def test_refused(make, message):
         make()
 
 
-def test_several_strategies_are_not_built():
-    with pytest.raises(UnsupportedByEngine, match="several strategies"):
-        read_strategy([GrowingHorizon(), GrowingHorizon()])
+def test_strategies_are_warm_starts_and_a_horizon():
+    warm = (MultiStart(starts=3), Collocation(), MultipleShooting())
+    assert read_strategy("auto") == ((), GrowingHorizon())
+    assert read_strategy(()) == ((), GrowingHorizon(stages=1))
+    assert read_strategy(list(warm)) == (warm, GrowingHorizon(stages=1))
+    assert read_strategy([*warm, GrowingHorizon(2)]) == (warm, GrowingHorizon(2))
+    with pytest.raises(ProblemError, match="once, at the end"):
+        read_strategy([GrowingHorizon(), Collocation()])
+    with pytest.raises(ProblemError, match="did you mean 'Collocation'"):
+        read_strategy(["Colocation"])
+
+
+def test_segments_overlap_by_their_ends():
+    assert cut(7, 3) == [(0, 3, False), (3, 6, True)]
+    assert cut(8, 3) == [(0, 3, False), (3, 6, False), (6, 7, True)]
+    assert cut(3, 5) == [(0, 2, True)]
 
 
 def test_horizons_grow_to_the_whole_span():
@@ -76,5 +91,5 @@ def test_horizons_without_data_are_passed_over():
     times = np.array([0.0, 9.0, 10.0])
     stages = make_stages(GrowingHorizon(4), (Adam(steps=8),), [(times, np.ones((3, 1), dtype=bool))], [0.0])
     assert [s.rows for s in stages] == [(3,)]
-    single = make_stages(read_strategy(()), (Adam(steps=8),), [(times, np.ones((3, 1), dtype=bool))], [0.0])
+    single = make_stages(read_strategy(())[1], (Adam(steps=8),), [(times, np.ones((3, 1), dtype=bool))], [0.0])
     assert [s.rows for s in single] == [(3,)]

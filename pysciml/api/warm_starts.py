@@ -1,0 +1,155 @@
+"""Warm starts of a fit: strategies that run before it and give it a better place to begin at."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..engines.base import RawFit, Report
+from ..errors import ProblemError
+from ..fitting.collocation import matching_program, minimise, smooth_states
+from ..fitting.observations import fill_gaps
+from ..fitting.segments import cut, end_gap, segment_parametrization, widen
+from ..fitting.stages import Stage
+from ..fitting.strategies import Collocation, MultipleShooting, MultiStart, WarmStart
+from ..fitting.trainable import whole_networks
+from ..ir.program import Program
+from ..problems.doses import widen_parameters
+from ..requests import FitRequest, SumRequest
+from .misfit import Member, Misfit
+
+RATE = 1e-2  # of Adam, in scaled coordinates
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a warm start works with: the misfit in scaled coordinates, who is told, and where files go."""
+
+    misfit: Misfit
+    make: Callable[[Member, np.ndarray], Program]
+    horizon: tuple[int, ...]  # rows of the shortest one, one a member
+    seed: int
+    report: Callable[[Report], None] | None = None
+    folder: Path | None = None
+
+    def minimise(self, request: SumRequest, stages: tuple[Stage, ...], name: str) -> RawFit:
+        """Run stages on the engine; with a checkpoint, in a folder of their own."""
+        folder = None if self.folder is None else self.folder / name
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+        return self.misfit.engine.fit(FitRequest(request, stages, self.seed), self.report, folder)
+
+
+def warm_start(strategies: tuple[WarmStart, ...], search: Search, z0: np.ndarray) -> tuple[np.ndarray, list[dict]]:
+    """Where the fit begins, and what each strategy did: its name, first and last value, iterations, seconds."""
+    z, told = z0, []
+    for number, strategy in enumerate(strategies):
+        begin = time.perf_counter()
+        z, values = _RUN[type(strategy)](strategy, search, z, f"warm-{number}")
+        finite = [float(value) for value in values if np.isfinite(value)]
+        told.append({
+            "strategy": repr(strategy),
+            "first": finite[0] if finite else None,
+            "last": min(finite) if finite else None,
+            "iterations": len(values),
+            "seconds": round(time.perf_counter() - begin, 3),
+        })  # fmt: skip
+    return z, told
+
+
+def _collocate(strategy: Collocation, search: Search, z: np.ndarray, name: str):
+    if search.misfit.problem.mass_matrix is not None or search.misfit.problem.events:
+        raise ProblemError("Collocation: slopes of data tell nothing of events or mass matrices; leave it out")
+    programs = []
+    for member in search.misfit.members:
+        smooth = smooth_states(member.states, member.problem.u_layout)
+        program = matching_program(member.problem.program, search.make(member, z[member.picks]), smooth)
+        programs.append((program, member.picks))
+    return minimise(programs, z, strategy.steps)
+
+
+def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str):
+    misfit = search.misfit
+    if misfit.problem.mass_matrix is not None or misfit.problem.events:
+        raise ProblemError("MultipleShooting: segments can't begin between events or with a mass matrix; leave it out")
+    comparison = misfit.comparison.as_squares([member.seen for member in misfit.members])
+    request = replace(misfit, comparison=comparison, penalties={}, priors={}).request(search.make, z)
+    parts, picks, starts = [], [], []
+    plans = [cut(len(member.experiment.times), strategy.group_size) for member in misfit.members]
+    gaps = sum(len(plan) - 1 for plan in plans)
+    if not gaps:
+        raise ProblemError("MultipleShooting: no data have more times than group_size; make it smaller")
+    for member, part, plan in zip(misfit.members, request.parts, plans, strict=True):
+        n = member.problem.u_layout.size
+        scales = _state_scales(misfit, member)
+        filled = fill_gaps(member.states, member.problem.u0_values)
+        widened = widen_parameters(part.solve.program, n)
+        gap = end_gap(part.solve.program, part.observe, scales)
+        for segment in plan:
+            has_start = segment.first > 0
+            own = segment_parametrization(part.parametrization, n, scales, has_start, not segment.is_last)
+            observe = part.observe if segment.is_last else gap
+            weight = strategy.continuity / (n * gaps)
+            parts.append(widen(part, widened, segment, own, observe, weight))
+            here = z.size + n * len(starts) + np.arange(n)
+            if not has_start:  # its start is the fit's own
+                picks.append([member.picks, here] if not segment.is_last else [member.picks])
+            else:
+                starts.append(filled[segment.first] / scales)
+                picks.append([member.picks, here, here + n] if not segment.is_last else [member.picks, here])
+    x0 = np.concatenate([z, *starts])
+    total = SumRequest(tuple(parts), tuple(np.concatenate(pick) for pick in picks), x0).starting_at(x0)
+    rows = tuple(len(part.solve.saveat) for part in parts)
+    horizon = float(max(part.solve.saveat[-1] for part in parts))
+    stages = tuple(Stage(word, strategy.steps, RATE, rows, 1.0, horizon) for word in ("adam", "lbfgs"))
+    raw = search.minimise(total, stages, name)
+    return (raw.x[: z.size] if np.isfinite(raw.value) else z), raw.history["loss"]
+
+
+def _state_scales(misfit, member):
+    """The spread of each state's data ``(state,)``; where there are none, the size of the start, or 1."""
+    scales = np.where(member.problem.u0_values != 0, np.abs(member.problem.u0_values), 1.0)
+    for entry in member.problem.u_layout.entries:
+        if entry.name in misfit.scales:
+            scales[entry.slice] = misfit.scales[entry.name]
+    return scales
+
+
+def _start_many(strategy: MultiStart, search: Search, z: np.ndarray, name: str):
+    points = [z, *(_draw(search, z, strategy.spread, k) for k in range(1, strategy.starts))]
+    request = search.misfit.request(search.make, z)
+    counts = [member.seen.mask.sum(axis=1) for member in search.misfit.members]
+    used = sum(count[:n].sum() for count, n in zip(counts, search.horizon, strict=True))
+    factor = float(sum(count.sum() for count in counts) / used)
+    ends = [part.solve.saveat[n - 1] for part, n in zip(request.parts, search.horizon, strict=True) if n]
+    stage = Stage("adam", strategy.steps, RATE, search.horizon, factor, float(max(ends)))
+    values, round_number = [], 0
+    while len(points) > 1:
+        found = []
+        for k, point in enumerate(points):
+            raw = search.minimise(request.starting_at(point), (stage,), f"{name}-{round_number}-{k}")
+            values.append(raw.value)
+            found.append((raw.value if np.isfinite(raw.value) else np.inf, k, raw.x))
+        found.sort(key=lambda item: item[:2])
+        points = [x for _, _, x in found[: (len(points) + 1) // 2]] if len(points) > 2 else [found[0][2]]
+        round_number += 1
+    return points[0], values
+
+
+def _draw(search, z, spread, number):
+    """A point near z; networks that are trained whole and may begin anew get other weights."""
+    rng = np.random.default_rng([search.seed, number])
+    drawn = z + spread * rng.standard_normal(z.size)
+    layout = search.misfit.problem.p_layout
+    for name, layers in whole_networks(search.misfit.blocks).items():
+        network = layout[name].network
+        weights = replace(network, seed=int(rng.integers(2**31))).initial_weights(name)
+        for block in layers:
+            begin = block.source - layout[name].start
+            drawn[block.slice] = weights[begin : begin + block.size]
+    return drawn
+
+
+_RUN = {Collocation: _collocate, MultipleShooting: _shoot, MultiStart: _start_many}
