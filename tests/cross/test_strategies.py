@@ -75,7 +75,10 @@ def test_fit_with_warm_starts_is_found_again(data, tmp_path):
 
 @pytest.mark.parametrize(
     ("strategy", "drop", "message"),
-    [(ps.Collocation(), "y", "needs data of every state, and .y. has 0"), (ps.MultipleShooting(50), [], "make it smaller")],
+    [
+        (ps.Collocation(), "y", "needs data of every state, and 'y' has 0"),
+        (ps.MultipleShooting(50), [], "make it smaller"),
+    ],
 )
 def test_refused(data, strategy, drop, message):
     with pytest.raises(ps.ProblemError, match=message):
