@@ -5,22 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, UnsupportedByEngine
+from ..errors import ProblemError
 from ..problems.ode import ODEProblem
 from ..problems.times import check_times, read_times, show_time
 from ..problems.units import check_same_unit
 from ..problems.values import check_pint
 from ..tracing.layout import join_layouts
 from ..words import nearest
-
-
-def read_observations(data: xr.Dataset, problem: ODEProblem) -> tuple[np.ndarray, np.ndarray]:
-    """Times ``(time,)`` as the problem's floats, and values with NaN where nothing was measured.
-
-    These are ``(time, state + observable)``, in the order of ``join_layouts(problem.u_layout, problem.y_layout)``.
-    """
-    check_dataset(data)
-    return read_dataset(data, problem)
 
 
 def read_dataset(
@@ -49,22 +40,16 @@ def read_dataset(
 
 
 def check_dataset(data) -> None:
-    """ProblemError unless ``data`` is a Dataset with at least one variable over ``time``."""
+    """ProblemError unless ``data`` is a Dataset, naming every form that data may have."""
     if isinstance(data, xr.DataArray):
         raise ProblemError(f"data is a DataArray; write data.to_dataset(name={data.name or 'the state'!r})")
-    if type(data).__module__.split(".")[0] == "pandas":
-        raise UnsupportedByEngine(
-            f"data is a pandas {type(data).__name__}, which no engine's fit takes yet; "
-            "write data.set_index('time').to_xarray() for a Dataset"
-        )
     if isinstance(data, Mapping) and not isinstance(data, xr.Dataset):
-        if any(isinstance(item, xr.Dataset) for item in data.values()):
-            raise UnsupportedByEngine(
-                "data is a dict of Datasets; several experiments are not supported yet: pass one of them"
-            )
         raise ProblemError("data is a dict; write xr.Dataset({'x': ('time', values)}, coords={'time': times})")
     if not isinstance(data, xr.Dataset):
-        raise ProblemError(f"data must be an xarray.Dataset over 'time', got {type(data).__name__}")
+        raise ProblemError(
+            "data must be an xarray.Dataset over 'time', a pandas DataFrame, or a dict of these by experiment, got "
+            f"{type(data).__name__}"
+        )
 
 
 def _check_variables(data, problem, time):

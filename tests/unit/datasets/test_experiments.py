@@ -7,7 +7,7 @@ import xarray as xr
 
 import pysciml as ps
 from pysciml.datasets.experiments import read_experiments
-from pysciml.datasets.from_dataset import read_observations
+from pysciml.datasets.from_dataset import read_dataset
 from pysciml.errors import ProblemError
 
 FOLDER = importlib.resources.files("pysciml") / "example_data"
@@ -75,7 +75,7 @@ SHAPES = {
 def test_one_experiment(shape):
     data, time = SHAPES[shape]
     (one,) = read_experiments(data, PREDATION, time=time)
-    times, values = read_observations(ps.load_example("hare_lynx"), PREDATION)
+    times, values = read_dataset(ps.load_example("hare_lynx"), PREDATION)
     assert one.name == "" and one.coords == {} and one.problem is PREDATION
     np.testing.assert_array_equal(one.times, times)
     np.testing.assert_array_equal(one.values, values[:, None])

@@ -5,10 +5,10 @@ import pint
 import pytest
 import xarray as xr
 
-from pysciml.datasets.from_dataset import read_observations
+from pysciml.datasets.experiments import read_experiments
 from pysciml.datasets.to_dataset import to_dataset
 from pysciml.engines.base import RawSolution, Status
-from pysciml.errors import ProblemError, PySciMLError, UnsupportedByEngine
+from pysciml.errors import ProblemError
 from pysciml.problems.ode import ODEProblem
 
 X = xr.DataArray([1.0, 2.0], dims="x", coords={"x": [0.0, 1.0]})
@@ -22,6 +22,12 @@ PROBLEM = ODEProblem(model, {"a": 1.0, "c": X}, (0, 10), {"k": 1.0}, units={"a":
 DATED = ODEProblem(lambda t, u, p: {"a": -u.a}, {"a": 1.0}, ("2020-01-01", "2020-01-11"), units={"time": "day"})
 
 
+def read_one(data, problem):
+    """Times and values of one experiment without replicates."""
+    (one,) = read_experiments(data, problem)
+    return one.times, one.values[:, 0]
+
+
 def make_data(**changes):
     """Valid data of ``a`` at three times, with changes to ``xr.Dataset``'s arguments."""
     arguments = {"data_vars": {"a": ("time", [1.0, np.nan, 3.0])}, "coords": {"time": [0.0, 5.0, 10.0]}} | changes
@@ -30,36 +36,36 @@ def make_data(**changes):
 
 def test_values_in_the_problems_order():
     data = make_data(data_vars={"c": (("x", "time"), [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "a": ("time", [7, 8, 9])})
-    times, values = read_observations(data, PROBLEM)
+    times, values = read_one(data, PROBLEM)
     np.testing.assert_array_equal(times, [0.0, 5.0, 10.0])
     np.testing.assert_array_equal(values, [[7, 1, 4], [8, 2, 5], [9, 3, 6]])
 
 
 def test_states_without_data_are_missing():
-    _, values = read_observations(make_data(), PROBLEM)
+    _, values = read_one(make_data(), PROBLEM)
     np.testing.assert_array_equal(values, [[1, np.nan, np.nan], [np.nan] * 3, [3, np.nan, np.nan]])
 
 
 def test_other_coordinates_are_ignored():
     data = make_data(coords={"time": [0.0, 5.0, 10.0], "k": 2.0, "net": ("net_weight", [1.0])})
-    assert read_observations(data, PROBLEM)[1].shape == (3, 3)
+    assert read_one(data, PROBLEM)[1].shape == (3, 3)
 
 
 def test_a_solution_is_data():
     raw = RawSolution(np.array([0.0, 1.0]), np.arange(6.0).reshape(1, 2, 3), (Status.SUCCESS,), "Tsit5")
-    times, values = read_observations(to_dataset(raw, PROBLEM, "scipy", {}), PROBLEM)
+    times, values = read_one(to_dataset(raw, PROBLEM, "scipy", {}), PROBLEM)
     np.testing.assert_array_equal(times, raw.t)
     np.testing.assert_array_equal(values, raw.u[0])
 
 
 def test_dates():
     times = np.array(["2020-01-02", "2020-01-03", "2020-01-11"], "datetime64[ns]")
-    np.testing.assert_array_equal(read_observations(make_data(coords={"time": times}), DATED)[0], [1.0, 2.0, 10.0])
+    np.testing.assert_array_equal(read_one(make_data(coords={"time": times}), DATED)[0], [1.0, 2.0, 10.0])
 
 
 def test_a_rounding_error_outside_is_inside():
     data = make_data(coords={"time": [0.0, 5.0, 10.0 + 2e-15]})
-    assert read_observations(data, PROBLEM)[0][-1] == 10.0
+    assert read_one(data, PROBLEM)[0][-1] == 10.0
 
 
 BAD = [
@@ -103,29 +109,21 @@ BAD = [
     ),
     (lambda: make_data().a, "write data.to_dataset(name='a')"),
     (lambda: {"a": [1.0]}, "data is a dict; write xr.Dataset("),
-    (lambda: [1.0], "data must be an xarray.Dataset over 'time', got list"),
-    (lambda: make_data().to_dataframe(), "write data.set_index('time').to_xarray()"),
-    (lambda: {"first": make_data()}, "several experiments are not supported yet"),
+    (lambda: [1.0], "or a dict of these by experiment, got list"),
 ]
 
 
 @pytest.mark.parametrize("make, message", BAD, ids=[message for _, message in BAD])
 def test_wrong_data(make, message):
-    with pytest.raises(PySciMLError) as error:
-        read_observations(make(), PROBLEM)
+    with pytest.raises(ProblemError) as error:
+        read_one(make(), PROBLEM)
     assert message in str(error.value)
-
-
-def test_other_forms_are_not_there_yet():
-    for data in (make_data().to_dataframe(), {"first": make_data()}):
-        with pytest.raises(UnsupportedByEngine):
-            read_observations(data, PROBLEM)
 
 
 def test_wrong_calendars():
     times = [cftime.DatetimeNoLeap(2020, 1, day) for day in (1, 2, 3)]
     with pytest.raises(ProblemError, match="noleap dates, expected datetime64"):
-        read_observations(make_data(coords={"time": times}), DATED)
+        read_one(make_data(coords={"time": times}), DATED)
     late = make_data(coords={"time": np.array(["2020-01-02", "2020-01-03", "2020-02-11"], "datetime64[ns]")})
     with pytest.raises(ProblemError, match=r"data.sel\(time=slice\('2020-01-01', '2020-01-11'\)\)"):
-        read_observations(late, DATED)
+        read_one(late, DATED)
