@@ -58,7 +58,7 @@ def test_capabilities_list_every_word():
 
 
 def test_return_codes():
-    assert set(STATUS.values()) == set(Status)
+    assert set(STATUS.values()) == set(Status) - {Status.GAVE_UP}  # how a fit ends, not a solve
     assert read_return_code("MaxIters") is Status.MAX_STEPS
     assert read_return_code("SomethingNew") is Status.FAILED
     assert f'"{next(k for k, v in STATUS.items() if v is Status.INTERRUPTED)}"' in read_julia("retcodes.jl")
