@@ -7,12 +7,16 @@ from itertools import count
 import numpy as np
 import pytest
 import xarray as xr
+from support.diffrax_engine import make_objective_request, make_request
 from support.engines import ENGINES, require_engine
 
 import pysciml as ps
 from pysciml.api.fit import check_optimizers
 from pysciml.api.objective import make_misfit
+from pysciml.engines.choose import choose_engine
+from pysciml.fitting.stages import Stage
 from pysciml.fitting.trainable import natural_parametrization
+from pysciml.requests import FitRequest, SumRequest
 
 FIRST_ORDER = [
     ps.Adam(ps.Cosine(0.1), steps=60),
@@ -154,3 +158,27 @@ def test_loops_of_libraries_go_on_from_their_journal(optimizer, asked, tmp_path,
     found = ps.fit(problem, data, checkpoint=tmp_path, **options)
     assert records and found.problem == want.problem
     np.testing.assert_array_equal(found.history.loss, want.history.loss)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_of_trajectories(engine, tmp_path):
+    """Two trajectories with a rate in common and a source each: every kind of loop finds all three."""
+    require_engine(engine)
+    parts = []
+    for source, n in ((0.3, 5), (1.2, 8)):
+        times = np.linspace(0.4, 2, n)
+        values = source / 0.8 + (2 - source / 0.8) * np.exp(-0.8 * times)
+        options = {"saveat": times, "algorithm": "Tsit5", "rtol": 1e-9, "atol": 1e-9}
+        solve = make_request(
+            lambda t, u, p: {"x": p.s - p.k * u.x}, {"x": 2.0}, (0, 2), {"k": 0.5, "s": 0.7}, **options
+        )
+        parts.append(make_objective_request(solve, values[:, None]).parts[0])
+    picks = (np.array([0, 1]), np.array([0, 2]))
+    request = SumRequest(tuple(parts), picks, np.array([0.5, 0.7, 0.7]))
+    for word, steps in (("levenberg_marquardt", 20), ("cmaes", 80), ("bfgs", 60), ("lbfgs", 60)):
+        stages = [Stage(word, 2, 1.0, (3, 0), 1.0, 1.2)] * (word != "cmaes") + [
+            Stage(word, steps, 1.0, (5, 8), 1.0, 2.0)
+        ]
+        (tmp_path / word).mkdir()
+        fit = choose_engine(engine).fit(FitRequest(request, tuple(stages)), folder=tmp_path / word)
+        np.testing.assert_allclose(fit.x, [0.8, 0.3, 1.2], rtol=1e-4, err_msg=word)
