@@ -10,12 +10,13 @@ import xarray as xr
 from ..datasets.experiments import experiments_to_dataset, read_experiments
 from ..datasets.to_dataset import values_to_dataset
 from ..errors import ProblemError
+from ..fitting.trainable import Block
 from ..problems.ode import ODEProblem
 from ..sampling.nuts import Density, Draws, Settings, sample_nuts
 from ..sampling.support import make_support
 from ..words import check_keywords, nearest
 from .fit import check_seed
-from .objective import Objective, is_weight, objective
+from .objective import Objective, block_values, is_weight, objective
 
 SAMPLERS = ("nuts",)
 OPTIONS = "engine algorithm rtol atol sensitivity verify over time weights".split()  # of objective
@@ -172,17 +173,19 @@ def _sample(density: Density, misfit: Objective, settings: Settings, progress: b
 
 def _to_tree(problem, data, misfit, found, options):
     """The draws by name, with dims and units of the problem."""
-    start = misfit.unflatten(misfit.x0)
-    template = values_to_dataset(problem, start)
-    variables = {}
+    groups: dict[str, list[Block]] = {}
     for block in misfit.blocks:
-        values = found.x[..., block.slice]
-        shape = block.shape[::-1] if is_weight(block) else block.shape
-        values = values.reshape(*values.shape[:2], *shape)
-        if is_weight(block):  # column-major
-            values = np.swapaxes(values, -1, -2)
-        like = template[block.name]
-        variables[block.name] = (("chain", "draw", *like.dims), values, like.attrs)
+        groups.setdefault(block.name, []).append(block)
+    start = {name: block_values(of[0], misfit.x0[of[0].slice]) for name, of in groups.items()}
+    template = values_to_dataset(problem, start)
+    coords = dict(template.coords)
+    variables = {}
+    for name, blocks in groups.items():
+        dims, values, labels = _join([_draws_of(block, found.x) for block in blocks], blocks)
+        like = template[name]
+        variables[name] = (("chain", "draw", *dims, *like.dims), values, like.attrs)
+        coords |= {dim: (dim, np.array(of_dim, dtype=object if isinstance(of_dim[0], str) else None))
+                   for dim, of_dim in labels.items()}  # fmt: skip
     along = {"chain": np.arange(len(found.x)), "draw": np.arange(found.x.shape[1])}
     attrs = {
         "inference_library": "blackjax",
@@ -191,11 +194,31 @@ def _to_tree(problem, data, misfit, found, options):
         "algorithm": misfit.algorithm,
         "sensitivity": misfit.sensitivity,
     }
-    draws = xr.Dataset(variables, dict(template.coords) | along, attrs)
+    draws = xr.Dataset(variables, coords | along, attrs)
     statistics = {name: (("chain", "draw"), values) for name, values in found.statistics.items()}
-    groups = {"posterior": draws, "sample_stats": xr.Dataset(statistics, along, attrs)}
+    tree = {"posterior": draws, "sample_stats": xr.Dataset(statistics, along, attrs)}
     observed = data
     if not isinstance(data, xr.Dataset):
         words = {name: options[name] for name in ("over", "time") if name in options}
         observed = experiments_to_dataset(read_experiments(data, problem, **words), problem)
-    return xr.DataTree.from_dict(groups | {"observed_data": observed})
+    return xr.DataTree.from_dict(tree | {"observed_data": observed})
+
+
+def _draws_of(block, x):
+    """Draws ``(chain, draw, *shape)`` of a block."""
+    values = x[..., block.slice]
+    if not is_weight(block):
+        return values.reshape(*values.shape[:2], *block.shape)
+    return np.swapaxes(values.reshape(*values.shape[:2], *block.shape[::-1]), -1, -2)  # column-major
+
+
+def _join(values, blocks):
+    """Batch dims, one array ``(chain, draw, *batch, *shape)`` of blocks of one name, and labels by batch dim."""
+    dims = [dim for dim, _ in blocks[0].coords]
+    labels = {dim: list(dict.fromkeys(dict(block.coords)[dim] for block in blocks)) for dim in dims}
+    sizes = [len(labels[dim]) for dim in dims]
+    joined = np.full((*values[0].shape[:2], *sizes, *blocks[0].shape), np.nan)
+    for one, block in zip(values, blocks, strict=True):
+        place = tuple(labels[dim].index(label) for dim, label in block.coords)
+        joined[(slice(None), slice(None), *place)] = one
+    return dims, joined, labels

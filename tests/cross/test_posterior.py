@@ -1,12 +1,15 @@
 """Posteriors, against closed forms: a linear model with normal noise and priors, and a scatter that is fitted."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import xarray as xr
 from support.engines import require_engine
 
 import pysciml as ps
+from pysciml.api.posterior import _to_tree
+from pysciml.sampling.nuts import Draws
 
 pytest.importorskip("blackjax")
 
@@ -59,6 +62,30 @@ def test_a_scatter_that_is_sampled():
     within(np.mean(s**2 < exact.median()), 0.5, 0.5, 100)
     again = ps.posterior(LINE, DATA, loss=ps.Normal(sigma="s"), trainable=["s"], **options | {"draws": 20})
     np.testing.assert_array_equal(again["posterior"].s.values.ravel(), s[:20])
+
+
+def test_names_and_dims():
+    """Weights and what differs by experiment, of draws that count up."""
+    require_engine("julia")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": p.net([u.x, u.x])[0] - p.k[0] * u.x},
+        {"x": 1.0},
+        (0, 5),
+        {"k": np.array([0.7, 0.3]), "net": ps.MLP(2, 1, width=3, depth=1)},
+    )
+    over = {"k": xr.DataArray(np.ones((2, 2)), {"site": ["A", "B"]}, ("site", "k_dim_0"))}
+    table = pd.concat([DATA.to_dataframe().assign(site=site) for site in "AB"])
+    words = {"over": over, "trainable": ["k", "net.0.weight"], "engine": "julia", "loss": ps.Normal(0.5)}
+    misfit = ps.objective(problem, table, **words)
+    x = np.arange(2 * 3 * 10.0).reshape(2, 3, 10)
+    tree = _to_tree(problem, table, misfit, Draws(x, {"lp": x[..., 0]}, "1"), {"over": over})
+    found = tree["posterior"]
+    assert found.k.dims == ("chain", "draw", "site", "k_dim_0") and list(found.site.values) == ["A", "B"]
+    for k, site in enumerate(["A", "B"]):
+        np.testing.assert_array_equal(found.k.sel(site=site), x[..., 2 * k : 2 * k + 2])
+    last = misfit.unflatten(x[1, 2])["net.0.weight"]
+    np.testing.assert_array_equal(found["net.0.weight"][1, 2], last)
+    assert tree["observed_data"].x.dims == ("site", "time")
 
 
 def test_wrong_arguments():
