@@ -29,15 +29,18 @@ def within(found, expected, deviation, n):
 
 
 def test_normal_noise_and_priors(engine):
-    options = {"engine": engine, "draws": 400, "tune": 200, "chains": 2, "progress": False, "seed": 1}
+    chains = {"julia": 1, "diffrax": 2}[engine]  # each evaluation of Julia's goes through Python
+    options = {"engine": engine, "draws": 400, "tune": 200, "chains": chains, "progress": False, "seed": 1}
     priors = {"k": scipy.stats.norm(0.5, 0.2)}
     tree = ps.posterior(LINE, DATA, loss=ps.Normal(sigma=0.5), priors=priors, trainable=["k"], **options)
     covariance = np.linalg.inv(DESIGN.T @ DESIGN / 0.25 + np.eye(2) / 0.04)
     mean = covariance @ (DESIGN.T @ (DATA.x.values - 1) / 0.25 + 0.5 / 0.04)
     k = tree["posterior"].k
-    assert k.dims == ("chain", "draw", "term") and list(k.term.values) == ["speed", "push"] and k.shape == (2, 400, 2)
+    assert (
+        k.dims == ("chain", "draw", "term") and list(k.term.values) == ["speed", "push"] and k.shape == (chains, 400, 2)
+    )
     flat = k.values.reshape(-1, 2)
-    within(flat.mean(axis=0), mean, np.sqrt(np.diag(covariance)), 200)
+    within(flat.mean(axis=0), mean, np.sqrt(np.diag(covariance)), 100)
     np.testing.assert_allclose(np.cov(flat.T), covariance, rtol=0.4)
     stats = tree["sample_stats"]
     assert set(stats.data_vars) == set("lp acceptance_rate diverging energy n_steps tree_depth step_size".split())
@@ -52,14 +55,14 @@ def test_normal_noise_and_priors(engine):
 def test_a_scatter_that_is_sampled():
     """With a flat prior on the scatter above 0 its square is inverse gamma distributed, once the rest is known."""
     require_engine("julia")
-    options = {"engine": "julia", "draws": 500, "tune": 200, "chains": 1, "progress": False}
+    options = {"engine": "julia", "draws": 300, "tune": 150, "chains": 1, "progress": False}
     tree = ps.posterior(LINE, DATA, loss=ps.Normal(sigma="s"), trainable=["s"], **options)
     s = tree["posterior"].s.values.ravel()
     squares = np.sum((DATA.x.values - 1 - DESIGN @ [0.7, 0.3]) ** 2)
     exact = scipy.stats.invgamma((TIMES.size - 1) / 2, scale=squares / 2)
     assert (s > 0).all()
-    within(np.mean(s**2), exact.mean(), exact.std(), 100)
-    within(np.mean(s**2 < exact.median()), 0.5, 0.5, 100)
+    within(np.mean(s**2), exact.mean(), exact.std(), 60)
+    within(np.mean(s**2 < exact.median()), 0.5, 0.5, 60)
     again = ps.posterior(LINE, DATA, loss=ps.Normal(sigma="s"), trainable=["s"], **options | {"draws": 20})
     np.testing.assert_array_equal(again["posterior"].s.values.ravel(), s[:20])
 
