@@ -444,7 +444,8 @@ end
     model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, word, "discrete",
-        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[], true, nothing, 2, isempty(kicked) ? PySciML.NO_EVENTS : kicks(kicked)
+        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[], true, nothing, 2, false, nothing,
+        isempty(kicked) ? nothing : kicks(kicked)
     )
     value, gradient = PySciML.value_and_gradient(o, x)
     @test PySciML.value_only(o, x) ≈ value rtol = 1.0e-8
