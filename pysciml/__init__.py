@@ -34,6 +34,7 @@ from .fitting.penalties import L2
 from .fitting.schedules import Cosine, Exponential, Warmup
 from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart
 from .fitting.trainable import Interval, Positive
+from .fitting.validation import Holdout
 from .networks import MLP
 from .plotting import plot_states
 from .problems.events import Event, every
@@ -58,6 +59,7 @@ __all__ = [
     "FitResult",
     "GradientMismatch",
     "GrowingHorizon",
+    "Holdout",
     "Interval",
     "LevenbergMarquardt",
     "LogNormal",

@@ -168,6 +168,8 @@ class FitRequest:
     stages: tuple[Stage, ...]
     seed: int = 0
     decayed: np.ndarray | None = None  # (k,): the elements of x that a stage's weight decay is for
+    validation: SumRequest | None = None  # its value is looked at after some stages; the x where it is least is kept
+    patience: int = 0  # looks without a new least value after which the fit ends
 
     def decay_of(self, stage: Stage) -> np.ndarray:
         """What is taken of each element of x at a step, times the learning rate ``(k,)``; empty: nothing."""

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.attrs import own_versions
-from ..datasets.experiments import experiments_to_dataset
+from ..datasets.experiments import experiments_to_dataset, read_experiments
 from ..engines.base import AbstractEngine, Report, Status, check_capabilities
 from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
@@ -18,6 +18,7 @@ from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_opti
 from ..fitting.shooting import make_stages
 from ..fitting.strategies import read_strategy
 from ..fitting.trainable import limits, whole_networks
+from ..fitting.validation import Holdout
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
 from ..problems.schema import problem_to_json
@@ -26,6 +27,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .checkpoint import claim_folder, identify
 from .fit_result import FitResult
+from .held_out import make_others, split
 from .misfit import Misfit, make_misfit
 from .objective import Data, is_weight
 from .scaled import scale_misfit
@@ -55,6 +57,7 @@ def fit(
     weights: None | xr.Dataset | Mapping[str, object] = None,
     priors: None | Mapping[str, object] = None,
     penalty=None,
+    validation: Holdout | None = None,
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -98,6 +101,8 @@ def fit(
     over, time, weights, priors, penalty
         Several experiments, the name of the times in ``data``, factors of losses, prior distributions and penalties:
         see :func:`objective`.
+    validation : Holdout, optional
+        What is held out of the fit, by whose loss it stops and its result is chosen.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -141,21 +146,22 @@ def fit(
     optimizers = read_optimizers(optimizer)
     warm, horizon = read_strategy(strategy)
     seed = check_seed(seed)
-    more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty}
+    everything = _read_data(problem, data, over, time)
+    fitted, held = (everything, ()) if validation is None else split(validation, everything, problem)
+    more = {"over": over, "weights": weights, "priors": priors, "penalty": penalty, "experiments": fitted}
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
     make, z0 = scale_misfit(misfit)
-    observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
-    stages = make_stages(horizon, optimizers, observed, [one.problem.span[0] for one in misfit.members])
-    request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit))
+    others = make_others(misfit, held)
+    request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed)
     check_optimizers(optimizers, request.objective, misfit.engine)
     trained = _trained_names(misfit)
     chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr((*warm, horizon)), "seed": seed}
     settings = {"loss": repr(misfit.loss), "trained": trained, **chosen, **_settings_of(misfit)}
     folder, has_begun = (None, False) if checkpoint is None else _claim(checkpoint, misfit, request, settings)
     if not has_begun:
-        _confirm_gradient(verify, misfit, request, z0, stages[0])
+        _confirm_gradient(verify, misfit, request, z0, request.stages[0])
     with ProgressBar(progress, trained) as bar:
-        search = Search(misfit, make, stages[0].rows, seed, bar.report, folder)
+        search = Search(misfit, make, request.stages[0].rows, seed, bar.report, folder)
         z, settings["warm_starts"] = warm_start(warm, search, z0)
         request = replace(request, objective=request.objective.starting_at(z))
         raw = misfit.engine.fit(request, bar.report, folder)
@@ -166,20 +172,37 @@ def fit(
             raw.status,
         )
     if verify == "always":
-        _confirm_gradient(verify, misfit, request, raw.x, stages[-1])
-    is_plain = isinstance(data, xr.Dataset) and not misfit.members[0].coords and time == "time"
-    return _result(misfit, request, raw, settings, data if is_plain else None)
+        _confirm_gradient(verify, misfit, request, raw.x, request.stages[-1])
+    is_plain = isinstance(data, xr.Dataset) and not everything[0].coords and time == "time"
+    shown = data if is_plain else experiments_to_dataset(everything, problem)
+    return _result(misfit, others, make, request, raw, settings, shown)
 
 
-def _result(misfit, request, raw, settings, data):
-    """What a fit gives back; ``data`` are shown as they were given, or as one Dataset of all experiments."""
+def _read_data(problem, data, over, time):
+    if not isinstance(problem, ODEProblem):
+        raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
+    return read_experiments(data, problem, over, time)
+
+
+def _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed) -> FitRequest:
+    """What the engine is asked; ``others`` are the experiments that are held out, or those whose later data are."""
+    observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
+    starts = [one.problem.span[0] for one in misfit.members]
+    every, patience = (validation.every, validation.patience) if validation else (0, 0)
+    stages = make_stages(horizon, optimizers, observed, starts, every)
+    looked_at = others.request(make, z0) if others else None
+    return FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit), looked_at, patience)
+
+
+def _result(misfit, others, make, request, raw, settings, data):
+    """What a fit gives back."""
     chosen = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
+    members = list(misfit.members)
+    members += [one for one in others.members if one.coords not in [m.coords for m in members]] if others else []
+    z = request.objective.x0
     found = [
-        (one.coords, one.problem_of(*evaluate_program(part.parametrization, raw.x[one.picks])))
-        for one, part in zip(misfit.members, request.objective.parts, strict=True)
+        (one.coords, one.problem_of(*evaluate_program(make(one, z[one.picks]), raw.x[one.picks]))) for one in members
     ]
-    if data is None:
-        data = experiments_to_dataset(tuple(one.experiment for one in misfit.members), misfit.problem)
     return FitResult(
         problem=found[0][1],
         data=data,
@@ -273,6 +296,7 @@ def _history(raw, problem):
 
 
 _ATTRS = {
+    "validation_loss": {"long_name": "loss of the held-out data"},
     "horizon": {"long_name": "last data time used"},
     "seconds": {"long_name": "time since the start of the fit", "units": "s"},
     "rejected": {"long_name": "trials of the iteration whose solve failed"},

@@ -11,62 +11,24 @@ from ..engines.base import AbstractEngine, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError
 from ..fitting.losses import Comparison, Loss, noise_names, read_loss
-from ..fitting.observations import Observations
 from ..fitting.penalties import L2, penalty_program, prior_program, read_penalties, read_priors
-from ..fitting.trainable import Block, Positive, check_inside, gather_x, read_trainable, scatter_x
+from ..fitting.trainable import Block, Positive, check_inside, read_trainable
 from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
 from ..problems.doses import hold_rates, widen_parameters
-from ..problems.flat import flatten_model
 from ..problems.functions import make_measure
 from ..problems.ode import ODEProblem
 from ..problems.over import read_over
-from ..requests import ObjectiveRequest, SolveRequest, SumRequest, objective_needs
+from ..requests import ObjectiveRequest, SumRequest, objective_needs
 from ..tracing.layout import join_layouts
 from ..words import nearest
 from .algorithm import Algorithm, read_algorithm
+from .member import Member, belongs, make_member
 from .solve import check_tolerances
 
 SENSITIVITIES = (
     "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
 ).split()
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One experiment: its problem with known values, what was measured, and the elements of x that it depends on."""
-
-    experiment: Experiment
-    seen: Observations  # of all that was measured, all replicates side by side
-    states: Observations  # of states, in the flat order of the problem
-    blocks: tuple[Block, ...]  # as pieces of ``x[picks]``
-    picks: np.ndarray
-    solve: SolveRequest
-
-    @property
-    def problem(self) -> ODEProblem:
-        return self.experiment.problem
-
-    @property
-    def coords(self) -> dict[str, object]:
-        """The experiment's coordinate along each batch dim."""
-        return self.experiment.coords
-
-    @property
-    def x0(self) -> np.ndarray:
-        return gather_x(self.blocks, self.problem.u0_values, self.problem.p_values)
-
-    def problem_of(self, u0: np.ndarray, p: np.ndarray) -> ODEProblem:
-        """The problem with other initial values, where these don't follow from ``p``, and parameters (flat vectors)."""
-        new = {"p": _as_given(self.problem.p_layout, p[: self.problem.p_values.size])}
-        if self.problem.initial is None:
-            new["u0"] = _as_given(self.problem.u_layout, u0)
-        return self.problem.remake(**new)
-
-    def problem_at(self, x: np.ndarray) -> ODEProblem:
-        """The problem with values of all of x, in the user's own units."""
-        own = x[self.picks]
-        return self.problem_of(*scatter_x(self.blocks, own, self.problem.u0_values, self.problem.p_values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +45,8 @@ class Misfit:
     loss: Loss
     penalties: dict[str, L2 | Callable]
     priors: dict[str, tuple]
+    columns: np.ndarray  # places of what is measured among states and observables
+    replicates: int
 
     @cached_property
     def x0(self) -> np.ndarray:
@@ -159,7 +123,7 @@ class Misfit:
         return builder.build([("x", natural), ("p", first)])
 
     def _blocks_of(self, member):
-        return [block for block in self.blocks if _belongs(block, member.coords)]
+        return [block for block in self.blocks if belongs(block, member.coords)]
 
 
 def make_misfit(
@@ -178,18 +142,12 @@ def make_misfit(
     weights=None,
     priors=None,
     penalty=None,
+    experiments: tuple[Experiment, ...] | None = None,
 ) -> Misfit:
-    """Check everything at the door and choose the engine."""
-    if not isinstance(problem, ODEProblem):
-        raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
-    check_tolerances(rtol, atol)
+    """Check everything at the door and choose the engine; ``experiments`` are the data if they have been read."""
+    check_asked(problem, rtol, atol, sensitivity)
     algorithm = read_algorithm(algorithm)
-    if sensitivity not in SENSITIVITIES:
-        words = ", ".join(SENSITIVITIES)
-        raise ProblemError(
-            f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
-        )
-    experiments = read_experiments(data, problem, over, time)
+    experiments = read_experiments(data, problem, over, time) if experiments is None else experiments
     names = _measured_names(experiments, problem)
     read = read_loss(loss, names)
     noise = noise_names(read, names, problem.p_layout)
@@ -200,7 +158,9 @@ def make_misfit(
     )
     blocks = _keep_positive(blocks, noise)
     chosen = choose_engine(engine)
-    members = tuple(_make_member(one, blocks, columns, replicates, algorithm, rtol, atol) for one in experiments)
+    words = {"algorithm": algorithm.word, "algorithm_options": algorithm.options_given}
+    numerics = words | {"rtol": float(rtol), "atol": float(atol)}
+    members = tuple(make_member(one, blocks, columns, replicates, numerics) for one in experiments)
     for member in members:
         check_inside(member.blocks, member.x0)
     needs = frozenset().union(*(objective_needs(member.solve, sensitivity) for member in members))
@@ -211,7 +171,32 @@ def make_misfit(
     if found_priors and not read.is_likelihood:
         raise ProblemError("priors need a likelihood to be weighed against: loss=ps.Normal(sigma=...), for example")
     penalties = read_penalties(penalty)
-    return Misfit(problem, chosen, members, comparison, observe, blocks, sensitivity, read, penalties, found_priors)
+    return Misfit(
+        problem,
+        chosen,
+        members,
+        comparison,
+        observe,
+        blocks,
+        sensitivity,
+        read,
+        penalties,
+        found_priors,
+        columns,
+        replicates,
+    )
+
+
+def check_asked(problem, rtol, atol, sensitivity) -> None:
+    """ProblemError for anything but a problem, tolerances and a word."""
+    if not isinstance(problem, ODEProblem):
+        raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
+    check_tolerances(rtol, atol)
+    if sensitivity not in SENSITIVITIES:
+        words = ", ".join(SENSITIVITIES)
+        raise ProblemError(
+            f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
+        )
 
 
 def _measured_names(experiments, problem):
@@ -261,58 +246,3 @@ def _batches(over, problem, experiments) -> dict[str, list[dict]]:
 def _keep_positive(blocks, noise):
     """Scatter that is fitted stays positive, unless it has a bound."""
     return tuple(replace(b, bound=Positive()) if b.name in noise and b.bound is None else b for b in blocks)
-
-
-def _belongs(block, coords):
-    return all(coords.get(dim) == label for dim, label in block.coords)
-
-
-def _make_member(experiment, blocks, columns, replicates, algorithm, rtol, atol) -> Member:
-    problem, times = experiment.problem, experiment.times
-    own = [block for block in blocks if _belongs(block, experiment.coords)]
-    picks = np.concatenate([np.zeros(0, dtype=np.int64), *(np.arange(b.start, b.start + b.size) for b in own)])
-    starts = np.cumsum([0, *(block.size for block in own)])
-    local = tuple(replace(block, start=int(start)) for block, start in zip(own, starts[:-1], strict=True))
-    values = np.full((times.size, replicates, len(columns)), np.nan)
-    values[:, : experiment.values.shape[1]] = experiment.values[..., columns]
-    return Member(
-        experiment,
-        Observations(times, values.reshape(times.size, -1)),
-        Observations(times, _mean(experiment.values[..., : problem.u_layout.size])),
-        local,
-        picks,
-        _solve_request(problem, times, algorithm, rtol, atol),
-    )
-
-
-def _mean(values):
-    """Means over replicates, NaN where there is none."""
-    counts = np.isfinite(values).sum(axis=1)
-    return np.where(counts > 0, np.nansum(values, axis=1) / np.maximum(counts, 1), np.nan)
-
-
-def _solve_request(problem, times, algorithm, rtol, atol) -> SolveRequest:
-    end = float(times[-1]) if times[-1] > problem.span[0] else problem.span[1]
-    flat = flatten_model(problem, times)
-    return SolveRequest(
-        program=flat.program,
-        u0=problem.u0_values,
-        p=flat.p,
-        t_span=(problem.span[0], end),
-        algorithm=algorithm.word,
-        algorithm_options=algorithm.options_given,
-        saveat=times,
-        rtol=float(rtol),
-        atol=float(atol),
-        mass_matrix=problem.mass_matrix,
-        tstops=problem.stop_times if problem.stop_times.size else None,
-        events=flat.events,
-    )
-
-
-def _as_given(layout, flat):
-    """A flat vector in the form in which a user gives it."""
-    values = layout.unflatten(flat)
-    if layout.form in ("record", "none"):
-        return values or None
-    return values[layout.names[0]]

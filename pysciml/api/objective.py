@@ -15,7 +15,8 @@ from ..problems.ode import ODEProblem
 from ..requests import SumRequest, tangent_needs
 from ..words import check_keywords
 from .algorithm import Algorithm
-from .misfit import Member, Misfit, make_misfit
+from .member import Member
+from .misfit import Misfit, make_misfit
 from .verify import Verified, check_verify
 
 Data = xr.Dataset | Mapping[str, object] | object  # a pandas DataFrame too, which is not imported for its name

@@ -7,7 +7,8 @@ import numpy as np
 from ..fitting.scaling import network_scales, scaled_parametrization, scaled_start
 from ..fitting.trainable import whole_networks
 from ..ir.program import Program
-from .misfit import Member, Misfit
+from .member import Member
+from .misfit import Misfit
 
 
 def scale_misfit(misfit: Misfit) -> tuple[Callable[[Member, np.ndarray], Program], np.ndarray]:

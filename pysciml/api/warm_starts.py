@@ -18,7 +18,8 @@ from ..fitting.trainable import whole_networks
 from ..ir.program import Program
 from ..problems.doses import widen_parameters
 from ..requests import FitRequest, SumRequest
-from .misfit import Member, Misfit
+from .member import Member
+from .misfit import Misfit
 
 RATE = 1e-2  # of Adam, in scaled coordinates
 

@@ -16,7 +16,7 @@ from .evolution import run_evolution
 from .least_squares import run_least_squares
 from .trials import RunStage, StageRun, Start
 
-COLUMNS = ("loss", "gradient_norm", "horizon", "seconds", "rejected", "status")
+COLUMNS = ("loss", "gradient_norm", "horizon", "seconds", "rejected", "status", "validation_loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +33,20 @@ class SoFar:
     reasons: tuple[str, ...] = ()
     status: int = Status.SUCCESS.code  # of the last stage; another one ends the fit
     message: str = ""
+    kept_x: np.ndarray = field(default_factory=lambda: np.zeros(0))  # where held-out data were fitted best
+    kept_value: float = np.nan
+    kept_loss: float = np.nan  # of these
+    waited: int = 0  # looks since then
 
     def add(self, run: StageRun, stage: Stage) -> "SoFar":
         """These and one more; one that found no solution leaves what there was."""
         seconds = self.history[-1, 3] if len(self.history) else 0.0
         horizon = np.full(len(run.rows), stage.horizon)
         loss, norm, since, rejected, why = run.rows.T
-        rows = np.stack([loss, norm, horizon, seconds + since, rejected, why], axis=1)
+        rows = np.stack([loss, norm, horizon, seconds + since, rejected, why, np.full(len(loss), np.nan)], axis=1)
         is_better = np.isfinite(run.value)
-        return SoFar(
+        return replace(
+            self,
             x=run.x if is_better else self.x,
             value=run.value if is_better else self.value,
             ended=self.ended + 1,
@@ -54,7 +59,17 @@ class SoFar:
             message=run.message,
         )
 
+    def look(self, validation: float) -> "SoFar":
+        """After a look at held-out data."""
+        history = self.history.copy()
+        if len(history):
+            history[-1, -1] = validation
+        if validation < self.kept_loss or not np.isfinite(self.kept_loss):
+            return replace(self, history=history, kept_x=self.x, kept_value=self.value, kept_loss=validation, waited=0)
+        return replace(self, history=history, waited=self.waited + 1)
 
+
+_EARLY = "stopped early, since the loss of the held-out data no longer fell"
 IN_PYTHON = {"cmaes": run_evolution, "levenberg_marquardt": run_least_squares}
 
 
@@ -74,8 +89,9 @@ def run_fit(
     files = Files(folder)
     so_far = files.read() or SoFar(np.array(request.objective.x0, dtype=np.float64))
     total = sum(stage.steps for stage in stages)
+    validate = None if request.validation is None else engine.make_objective(request.validation).value
     for number in range(so_far.ended, len(stages)):
-        if so_far.status != Status.SUCCESS.code:
+        if so_far.status != Status.SUCCESS.code or (validate and so_far.waited >= request.patience):
             break
         stage, done = stages[number], len(so_far.history)
         start = Start(number, so_far.x, files.path_of(number), done, so_far.memory, so_far.reasons)
@@ -88,14 +104,17 @@ def run_fit(
             break
         files.warn(run.trouble)
         so_far = so_far.add(run, stage)
+        if validate and stage.is_looked and np.isfinite(so_far.value):
+            so_far = so_far.look(validate(so_far.x))
         if run.status is not Status.INTERRUPTED:
             files.write(so_far)
+    is_kept = np.isfinite(so_far.kept_loss)
     return RawFit(
-        x=so_far.x,
-        value=so_far.value,
+        x=so_far.kept_x if is_kept else so_far.x,
+        value=so_far.kept_value if is_kept else so_far.value,
         history=dict(zip(COLUMNS, so_far.history.T.copy(), strict=True)),
         status=next(status for status in Status if status.code == so_far.status),
-        message=so_far.message,
+        message=so_far.message or (_EARLY if validate and so_far.waited >= request.patience else ""),
         algorithm=so_far.algorithm,
         sensitivity=so_far.sensitivity,
         reason="; ".join(so_far.reasons),

@@ -1,6 +1,7 @@
 """Losses: words, likelihoods and functions, as what an objective is made of."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -172,6 +173,12 @@ class Comparison:
         if all(self._is_square(name) for name in self.scales):
             return self._squares(seen, user, known)
         return self._pointwise(seen, user, known)
+
+    def for_others(self, observations) -> "Comparison":
+        """The same, with the same scales, for other data; means are over these."""
+        other = copy(self)
+        other._total = sum(int(seen.mask.sum()) for seen in observations)
+        return other
 
     def as_squares(self, observations) -> "Comparison":
         """The same, or that of ``"nmse"`` if the loss is no sum of squares."""

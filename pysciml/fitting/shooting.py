@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .optimizers import FirstOrder, Optimizer
+from .optimizers import CMAES, FirstOrder, Optimizer
 from .schedules import read_rates
 from .stages import Stage
 from .strategies import GrowingHorizon
@@ -15,11 +15,13 @@ def make_stages(
     optimizers: Sequence[Optimizer],
     observed: Sequence[tuple[np.ndarray, np.ndarray]],
     starts: Sequence[float],
+    every: int = 0,
 ) -> tuple[Stage, ...]:
     """The stages of a fit, the first optimizer's steps shared out over the horizons.
 
     ``observed`` holds times ``(time,)`` and a mask ``(time, measured)`` of data for each trajectory, ``starts`` the
-    times of their initial values. A horizon is counted from these.
+    times of their initial values. A horizon is counted from these. Stages of the whole span are cut into pieces of
+    ``every`` iterations (0: not cut), after which held-out data are looked at.
     """
     counts = [np.concatenate([[0], np.cumsum(mask.sum(axis=1))]) for _, mask in observed]
     total = sum(count[-1] for count in counts)
@@ -30,6 +32,7 @@ def make_stages(
     ends = np.cumsum(shares)
     trips = [(first, slice(end - n, end), rows) for end, n, rows in zip(ends, shares, plan, strict=True) if n]
     trips += [(optimizer, slice(0, optimizer.steps), plan[-1]) for optimizer in rest]
+    trips = [piece for trip in trips for piece in (_pieces(*trip, every) if trip[2] == plan[-1] else [trip])]
     return tuple(
         Stage(
             optimizer=optimizer.word,
@@ -37,11 +40,19 @@ def make_stages(
             learning_rate=_rates(optimizer, steps),
             rows=rows,
             factor=float(total / sum(count[n] for count, n in zip(counts, rows, strict=True))),
+            is_looked=bool(every) and rows == plan[-1],
             horizon=float(max(times[n - 1] for (times, _), n in zip(observed, rows, strict=True) if n)),
             **_options(optimizer),
         )
         for optimizer, steps, rows in trips
     )
+
+
+def _pieces(optimizer, steps, rows, every):
+    """A stage in pieces; one that can't begin anew (its population is its memory) stays whole."""
+    size = every if every and not isinstance(optimizer, CMAES) else steps.stop - steps.start
+    cuts = range(steps.start, steps.stop, size)
+    return [(optimizer, slice(begin, min(begin + size, steps.stop)), rows) for begin in cuts]
 
 
 def _rates(optimizer, steps):

@@ -24,6 +24,7 @@ class Stage:
     clip: float = np.inf
     weight_decay: float = 0.0
     sigma: float = 0.3
+    is_looked: bool = False  # held-out data are looked at when it has ended
     population: int = 0
 
     @property

@@ -89,7 +89,8 @@ def test_fit_finds_the_rate(problem, data):
     assert float(result.p.k) == pytest.approx(0.7, abs=1e-4)
     assert float(result.parameters.n) == 2  # an integer is a setting
     assert result.loss < 1e-7
-    assert list(result.history.data_vars) == ["loss", "gradient_norm", "horizon", "seconds", "rejected", "status"]
+    columns = "loss gradient_norm horizon seconds rejected status validation_loss".split()
+    assert list(result.history.data_vars) == columns
     assert result.history.horizon.values[0] == 1.0 and result.history.horizon.values[-1] == 4.0
     assert (np.diff(result.history.seconds) >= 0).all()
     assert "k = 0.7" in repr(result)

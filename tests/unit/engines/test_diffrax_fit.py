@@ -104,7 +104,8 @@ def test_adam_then_lbfgs_find_the_parameters():
     np.testing.assert_allclose(fit.x, [1.2, 0.4], rtol=1e-4)
     assert fit.value < 1e-9
     assert (fit.algorithm, fit.sensitivity) == ("DP8", "forward") and "stiff" in fit.reason
-    assert set(fit.history) == {"loss", "gradient_norm", "horizon", "seconds", "rejected", "status"}
+    columns = "loss gradient_norm horizon seconds rejected status validation_loss".split()
+    assert list(fit.history) == columns
     assert not fit.history["rejected"].any() and not fit.history["status"].any()
     n = len(fit.history["loss"])
     assert 25 + 60 < n <= 25 + 60 + 30 and all(len(column) == n for column in fit.history.values())
