@@ -12,6 +12,8 @@ from .api.objective import Objective, objective
 from .api.posterior import posterior
 from .api.products import gauss_newton_vector_product, hessian_vector_product
 from .api.profile import profile
+from .api.recover import recover
+from .api.recovered import Recovered
 from .api.sensitivities import sensitivities
 from .api.solve import solve
 from .api.solve_many import solve_many
@@ -41,6 +43,7 @@ from .problems.events import Event, every
 from .problems.inputs import interpolate
 from .problems.ode import ODEProblem
 from .problems.schedule import Schedule
+from .recovery.library import Library
 from .tracing.grad import grad
 
 __version__ = "0.1.0"
@@ -62,6 +65,7 @@ __all__ = [
     "Holdout",
     "Interval",
     "LevenbergMarquardt",
+    "Library",
     "LogNormal",
     "NegativeBinomial",
     "MultiStart",
@@ -73,6 +77,7 @@ __all__ = [
     "Positive",
     "ProblemError",
     "PySciMLError",
+    "Recovered",
     "Schedule",
     "SolveFailed",
     "Status",
@@ -93,6 +98,7 @@ __all__ = [
     "plot_states",
     "posterior",
     "profile",
+    "recover",
     "sensitivities",
     "solve",
     "solve_many",

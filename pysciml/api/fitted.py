@@ -134,7 +134,7 @@ def read_fitted(function: str, fitted: FitResult | Objective) -> Fitted:
     words = {key: said[key] for key in ("loss", "engine", "algorithm", "rtol", "atol", "sensitivity")}
     trainable = dict.fromkeys(said["trained"], True)
     trainable |= {label.split("(")[0]: from_limits(*ends) for label, ends in said["bounds"].items()}
-    more = {"over": _over_of(fitted), "trainable": trainable, "verify": "never"}
+    more = {"over": over_of(fitted), "trainable": trainable, "verify": "never"}
     problems = tuple(problem for _, problem in fitted.members) or (fitted.problem,)
     return Fitted(objective(fitted.problem, fitted.data, **words, **more), problems, said["loss"])
 
@@ -154,7 +154,7 @@ def curvature(value_and_gradient: Callable, x: np.ndarray) -> tuple[np.ndarray, 
     return 0.5 * (found + found.T), size
 
 
-def _over_of(result):
+def over_of(result: FitResult) -> xr.Dataset | None:
     """What differs by experiment in a result."""
     if not result.members or not result.members[0][0]:
         return None

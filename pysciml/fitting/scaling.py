@@ -47,11 +47,11 @@ def network_scales(
             _output_unit(program, entry.network, entry.start, points, rates),
         )
         for entry in p.entries
-        if entry.network is not None and _calls(program, entry.start, entry.size)
+        if entry.network is not None and find_calls(program, entry.start, entry.size)
     }
 
 
-def _calls(program, start, size):
+def find_calls(program, start, size):
     """Positions of the network nodes whose weights are this stretch of ``p``."""
     found = []
     for position, node in enumerate(program.nodes):
@@ -64,7 +64,7 @@ def _calls(program, start, size):
 
 
 def _input_scale(program, network, start, points):
-    calls = _calls(program, start, network.n_weights)
+    calls = find_calls(program, start, network.n_weights)
     seen = []
     for point in points:
         values = evaluate_nodes(program, *point)

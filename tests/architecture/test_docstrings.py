@@ -12,7 +12,12 @@ from support.engines import require_engine
 import pysciml as ps
 
 NAMES = sorted(ps.__all__)
-RECEIVED = {"DenseSolution", "FitResult", "Objective"}  # what comes back from a function; nobody calls these
+RECEIVED = {
+    "DenseSolution",
+    "FitResult",
+    "Objective",
+    "Recovered",
+}  # what comes back from a function; nobody calls these
 ORDER = ["Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples"]
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 

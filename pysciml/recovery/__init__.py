@@ -1,0 +1,1 @@
+"""Equations in the place of a network."""

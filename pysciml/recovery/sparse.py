@@ -1,0 +1,109 @@
+"""Sparse regression: which few terms say best what a network says, for each number of terms."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from ..errors import ProblemError
+
+DEPENDENT = 1e-8  # share of a column that isn't in the span of simpler ones, below which it says nothing new
+RIDGE = 1e-10  # of the searches, on columns of length one: their coefficients are computed again without it
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Coefficients ``(output, term)``, most of them zero, and the relative error ``(output,)`` that they leave."""
+
+    coefficients: np.ndarray
+    error: np.ndarray
+
+    @property
+    def n_terms(self) -> int:
+        return int(np.count_nonzero(self.coefficients))
+
+
+def check_pysindy() -> None:
+    """ProblemError if the package is missing."""
+    if find_spec("pysindy") is None:
+        raise ProblemError(
+            "recover needs the package pysindy, which isn't installed; run: pip install 'pysciml[recover]'"
+        )
+
+
+def sparse_path(columns: np.ndarray, outputs: np.ndarray, most_terms: int) -> list[Sparse]:
+    """Candidates of 1, 2, ... ``most_terms`` terms over all outputs, each output's from its own path.
+
+    The next term goes to the output whose relative error it lowers most. ``columns (sample, term)`` are the terms,
+    ``outputs (sample, output)`` what they are to say.
+    """
+    kept = _independent(columns)
+    paths = [_path_of(columns, kept, output, most_terms) for output in outputs.T]
+    sizes = np.zeros(len(paths), dtype=int)
+    found = []
+    for _ in range(most_terms):
+        gains = [
+            path[size][1] - path[size + 1][1] if size + 1 < len(path) else -np.inf
+            for path, size in zip(paths, sizes, strict=True)
+        ]
+        if not np.max(gains) > 0:
+            break
+        sizes[np.argmax(gains)] += 1
+        chosen = [path[size] for path, size in zip(paths, sizes, strict=True)]
+        found.append(Sparse(np.stack([one for one, _ in chosen]), np.sqrt([error for _, error in chosen])))
+    return found
+
+
+def _independent(columns) -> list[int]:
+    """Columns that are finite and no combination of earlier ones."""
+    basis, kept = np.zeros((len(columns), 0)), []
+    for k, column in enumerate(columns.T):
+        size = np.linalg.norm(column)
+        if not np.isfinite(size) or size == 0:
+            continue
+        rest = column / size
+        for _ in range(2):  # once more for rounding
+            rest = rest - basis @ (basis.T @ rest)
+        left = np.linalg.norm(rest)
+        if left > DEPENDENT:
+            basis, kept = np.column_stack([basis, rest / left]), [*kept, k]
+    return kept
+
+
+def _path_of(columns, kept, output, most_terms) -> list[tuple[np.ndarray, float]]:
+    """Coefficients and mean square error, relative to the output's own square, of 0, 1, ... terms."""
+    best = {0: (np.zeros(columns.shape[1]), 1.0)}
+    total = float(output @ output)
+    if total == 0:
+        return [best[0]]
+    for support in _supports(columns[:, kept], output, most_terms):
+        chosen = [kept[k] for k in support]
+        size = np.linalg.norm(columns[:, chosen], axis=0)
+        solved = np.linalg.lstsq(columns[:, chosen] / size, output)[0] / size
+        left = output - columns[:, chosen] @ solved
+        error = float(left @ left) / total
+        if len(chosen) not in best or error < best[len(chosen)][1]:
+            full = np.zeros(columns.shape[1])
+            full[chosen] = solved
+            best[len(chosen)] = (full, error)
+    longest = next(n for n in range(len(best) + 1) if n not in best)
+    return [best[n] for n in range(longest)]
+
+
+def _supports(columns, output, most_terms) -> Sequence[np.ndarray]:
+    """Sets of terms by forward selection (orthogonal least squares) and by leaving out one after the other."""
+    from pysindy.optimizers import FROLS, SSR
+
+    scaled = columns / np.linalg.norm(columns, axis=0)
+    target = (output / np.linalg.norm(output))[:, None]
+    n = scaled.shape[1]
+    searches = (FROLS(max_iter=min(most_terms, n), alpha=RIDGE), SSR(max_iter=n, alpha=RIDGE))
+    found = []
+    for search in searches:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own choice among the candidates, which isn't used
+            search.fit(scaled, target)
+        found += [np.flatnonzero(coefficients[0]) for coefficients in search.history_]
+    return [support for support in found if 0 < support.size <= most_terms]
