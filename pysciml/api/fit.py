@@ -199,6 +199,7 @@ def _result(misfit, others, make, request, raw, settings, data):
     chosen = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
     members = list(misfit.members)
     members += [one for one in others.members if one.coords not in [m.coords for m in members]] if others else []
+    chosen["terms"] = _terms(misfit, request.objective, raw)
     z = request.objective.x0
     found = [
         (one.coords, one.problem_of(*evaluate_program(make(one, z[one.picks]), raw.x[one.picks]))) for one in members
@@ -213,6 +214,12 @@ def _result(misfit, others, make, request, raw, settings, data):
         settings=settings | chosen,
         members=tuple(found),
     )
+
+
+def _terms(misfit, request, raw) -> dict[str, float]:
+    """What the loss is the sum of, by name."""
+    added = [float(evaluate_program(penalty, raw.x)[0][0]) for penalty in request.penalties]
+    return dict(zip(misfit.terms, [float(raw.value) - sum(added), *added], strict=True))
 
 
 def check_optimizers(optimizers: Sequence[Optimizer], request: SumRequest, engine: AbstractEngine) -> None:

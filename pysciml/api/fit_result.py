@@ -40,7 +40,8 @@ class FitResult:
     members : tuple of (dict, ODEProblem)
         Coordinates and fitted problem of each experiment; ``problem`` is that of the first.
     settings : dict
-        Everything that the fit was told and chose: loss and scales, optimizers, strategy, algorithm, versions.
+        Everything that the fit was told and chose: loss and scales, optimizers, strategy, algorithm, versions; the
+        ``terms`` of which the loss is the sum (the misfit, penalties, priors), and what ``warm_starts`` did.
     """
 
     problem: ODEProblem
@@ -203,6 +204,7 @@ class FitResult:
         rows = [
             f"Fit of {', '.join(said['scales'])}: {self.message}",
             f"  loss ({said['loss']}): {self.loss:.6g} after {iterations} iterations",
+            *([f"  terms: {_show(said['terms'])}"] if len(said["terms"]) > 1 else []),
             f"  engine: {said['engine']}, {said['algorithm']}, {said['sensitivity']}",
             "  trained:",
         ]
@@ -215,6 +217,10 @@ class FitResult:
             else:
                 rows.append(f"    {name}: {entry.size} values, size {np.sqrt(np.mean(entry.values**2)):.3g}")
         return "\n".join(rows)
+
+
+def _show(terms):
+    return ", ".join(f"{name} {value:.6g}" for name, value in terms.items())
 
 
 def _times_of(data, coords):
