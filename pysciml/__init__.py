@@ -38,7 +38,9 @@ from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, M
 from .fitting.trainable import Interval, Positive
 from .fitting.validation import Holdout
 from .networks import MLP
-from .plotting import plot_states
+from .plotting.certainty import plot_correlations, plot_profile
+from .plotting.fits import plot_fit, plot_history, plot_residuals
+from .plotting.states import plot_phase, plot_states
 from .problems.events import Event, every
 from .problems.inputs import interpolate
 from .problems.ode import ODEProblem
@@ -95,6 +97,12 @@ __all__ = [
     "interpolate",
     "load_example",
     "objective",
+    "plot_correlations",
+    "plot_fit",
+    "plot_history",
+    "plot_phase",
+    "plot_profile",
+    "plot_residuals",
     "plot_states",
     "posterior",
     "profile",

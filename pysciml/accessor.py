@@ -4,7 +4,7 @@ import json
 
 import xarray as xr
 
-from .plotting import plot_states
+from .plotting.states import plot_states
 
 
 @xr.register_dataset_accessor("sciml")

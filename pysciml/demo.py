@@ -10,7 +10,7 @@ from .api.fit_result import FitResult
 from .datasets.examples import load_example
 from .fitting.optimizers import LBFGS, Adam
 from .networks import MLP
-from .plotting import plot_states
+from .plotting.states import plot_states
 from .problems.ode import ODEProblem
 
 LAST_TRAINED = 1915

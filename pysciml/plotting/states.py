@@ -1,11 +1,11 @@
-"""Pictures of Datasets. matplotlib is imported when one is drawn."""
+"""States over time, fields, phase portraits."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
-from .errors import ProblemError
+from ..errors import ProblemError
 
 MOST_LINES = 8  # components of a state that are drawn as lines; more of them are an image
 
@@ -56,7 +56,59 @@ def plot_states(solutions: xr.Dataset | Mapping[str, xr.Dataset], data: xr.Datas
             ax.axvspan(*held_out, color="0.9", zorder=0, label="held out")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="best", fontsize="small")
-    _label_time(axes[-1, 0], next(iter(named.values())))
+    label_time(axes[-1, 0], next(iter(named.values())))
+    return figure
+
+
+def plot_phase(solutions: xr.Dataset | Mapping[str, xr.Dataset], x: str, y: str, data: xr.Dataset | None = None):
+    """Phase portrait: one state against another along solutions, which start at the dot.
+
+    Parameters
+    ----------
+    solutions : xarray.Dataset or dict of Datasets
+        What is drawn as lines; the keys of a dict are the legend.
+    x, y : str
+        The states ``(time,)`` along the axes; with further dims, one line for each of their labels.
+    data : xarray.Dataset, optional
+        What is drawn as points, where both were measured.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ProblemError
+        If a solution or ``data`` lacks one of the two, or they have different dims.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> figure = ps.plot_phase(ps.load_example("hare_lynx"), "hare", "lynx")
+    >>> figure.axes[0].get_xlabel()
+    'hare pelts [thousand]'
+    """
+    import matplotlib.pyplot as plt
+
+    named = {"": solutions} if isinstance(solutions, xr.Dataset) else dict(solutions)
+    for name, ds in {**named, **({} if data is None else {"data": data})}.items():
+        if x not in ds or y not in ds or ds[x].dims != ds[y].dims or "time" not in ds[x].dims:
+            where = f"the Dataset {name!r}" if name else "the Dataset"
+            raise ProblemError(f"plot_phase: {where} has no {x!r} and {y!r} over time and the same dims")
+    figure, ax = plt.subplots(figsize=(5.0, 4.5), layout="constrained")
+    colours = iter(f"C{k % 10}" for k in range(10**6))
+    for name, ds in named.items():
+        (along, labels), (up, _) = columns_of(ds[x]), columns_of(ds[y])
+        for a, b, label in zip(along, up, labels, strict=True):
+            (line,) = ax.plot(a, b, color=next(colours), label=" ".join(filter(None, [name, label])) or None)
+            ax.plot(a[:1], b[:1], "o", color=line.get_color(), markersize=5)
+    if data is not None:
+        for k, (a, b) in enumerate(zip(columns_of(data[x])[0], columns_of(data[y])[0], strict=True)):
+            ax.plot(a, b, "x", color="black", markersize=4, label=None if k else "data")
+    first = next(iter(named.values()))
+    ax.set(xlabel=label_of(first[x]), ylabel=label_of(first[y]))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="best", fontsize="small")
     return figure
 
 
@@ -91,20 +143,20 @@ def _draw_lines(ax, chosen, data, position):
     """Lines of every solution and the data's points."""
     alone = len(chosen) == 1
     for number, (name, state) in enumerate(chosen.items()):
-        columns, labels = _columns(state)
+        columns, labels = columns_of(state)
         for k, (column, label) in enumerate(zip(columns, labels, strict=True)):
             colour = f"C{(position + k if alone else number) % 10}"
             style = "-" if alone or len(columns) == 1 else ("-", "--", ":", "-.")[k % 4]
-            ax.plot(_times(state), column, style, color=colour, label=" ".join(filter(None, [name, label])) or None)
+            ax.plot(times_of(state), column, style, color=colour, label=" ".join(filter(None, [name, label])) or None)
     if data is not None:
-        columns, labels = _columns(data)
+        columns, labels = columns_of(data)
         for k, column in enumerate(columns):
             colour = f"C{(position + k) % 10}" if alone else "black"
-            ax.plot(_times(data), column, "o", color=colour, markersize=4, label=None if alone and k else "data")
-    ax.set_ylabel(_label(next(iter(chosen.values()))))
+            ax.plot(times_of(data), column, "o", color=colour, markersize=4, label=None if alone and k else "data")
+    ax.set_ylabel(label_of(next(iter(chosen.values()))))
 
 
-def _columns(state):
+def columns_of(state):
     """A state's components over time ``(component, time)`` and what each is called."""
     others = [dim for dim in state.dims if dim != "time"]
     if not others:
@@ -125,14 +177,14 @@ def _draw_field(figure, ax, state, name):
     values = field.transpose(first, "time").values
     is_numeric = along.dtype.kind in "iufM"
     image = ax.pcolormesh(
-        _times(state), along.values if is_numeric else np.arange(along.size), values, shading="nearest"
+        times_of(state), along.values if is_numeric else np.arange(along.size), values, shading="nearest"
     )
-    figure.colorbar(image, ax=ax, label=_label(state) + (f", mean over {', '.join(rest)}" if rest else ""))
-    ax.set_ylabel(_label(along))
+    figure.colorbar(image, ax=ax, label=label_of(state) + (f", mean over {', '.join(rest)}" if rest else ""))
+    ax.set_ylabel(label_of(along))
     ax.set_title(name)
 
 
-def _times(state):
+def times_of(state):
     """Times that matplotlib can draw: dates of another calendar as days since the first."""
     times = state["time"].values
     if times.dtype != object:
@@ -140,12 +192,12 @@ def _times(state):
     return np.array([(time - times[0]).total_seconds() / 86400 for time in times])
 
 
-def _label_time(ax, ds):
+def label_time(ax, ds):
     """The label and ticks of the axis of time: short dates, whole numbers where the span is long."""
     from matplotlib.dates import ConciseDateFormatter
 
     time = ds["time"]
-    ax.set_xlabel(f"days since {time.values[0]}" if time.dtype == object else _label(time))
+    ax.set_xlabel(f"days since {time.values[0]}" if time.dtype == object else label_of(time))
     locator = ax.xaxis.get_major_locator()
     if time.dtype.kind == "M":
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -153,7 +205,7 @@ def _label_time(ax, ds):
         locator.set_params(integer=True)
 
 
-def _label(variable):
+def label_of(variable):
     """``name [unit]``."""
     name = variable.attrs.get("long_name", variable.name)
     unit = variable.attrs.get("units")

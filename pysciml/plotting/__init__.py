@@ -1,0 +1,1 @@
+"""Pictures of Datasets and fits. matplotlib is imported when one is drawn."""
