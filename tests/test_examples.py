@@ -52,4 +52,20 @@ def check_stiff_gradient(printed, folder):
     assert max(errors) < 1e-5  # of the gradient's largest part
 
 
-CHECKS = {"first_solve": check_first_solve, "hare_lynx_ude": check_hare_lynx, "stiff_gradient": check_stiff_gradient}
+def check_influenza(printed, folder):
+    estimate, error = re.search(r"^R0: (\S+) with a standard error of (\S+)$", printed, re.MULTILINE).groups()
+    low, high = re.search(r"^R0 by its profile: (\S+) to (\S+) \(95 %\), identifiable$", printed, re.MULTILINE).groups()
+    assert 2.6 < float(low) < 3.0 < float(estimate) < 3.4 < float(high) < 4.0
+    assert 0.1 < float(error) < 0.4
+    dispersion = re.search(r"^dispersion: (\S+) ", printed, re.MULTILINE)
+    assert 3 < float(dispersion[1]) < 40
+    pictures = ("residuals", "history", "correlations", "profile")
+    assert all((folder / f"influenza_{name}.png").stat().st_size > 5000 for name in pictures)
+
+
+CHECKS = {
+    "first_solve": check_first_solve,
+    "hare_lynx_ude": check_hare_lynx,
+    "influenza": check_influenza,
+    "stiff_gradient": check_stiff_gradient,
+}

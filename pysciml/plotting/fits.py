@@ -59,7 +59,7 @@ def plot_fit(result: FitResult, standard_errors: xr.Dataset | None = None):
                 ax.fill_between(times, low, high, color=colour, alpha=0.2, linewidth=0)
             own = data.stack(one=dims).isel(one=k) if dims else data
             for points in columns_of(own)[0]:
-                ax.plot(times_of(data), points, "o", color=colour, markersize=4, label="_data")
+                ax.plot(times_of(data), points, "o", color=colour, markersize=4, label="_data" if dims else "data")
         ax.set_ylabel(label_of(data))
         ax.legend(loc="best", fontsize="small")
     label_time(axes[-1, 0], result.data)
@@ -159,6 +159,7 @@ def plot_history(result: FitResult | xr.Dataset):
         seen = np.isfinite(values)
         style = "-" if name == "loss" else "o-"
         ax.plot(iterations[seen], values[seen] - (lowest if above else 0.0), style, markersize=3, label=name)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="iteration", ylabel=f"loss{above}", yscale="log")
     if "horizon" in history:
         for k in np.flatnonzero(np.diff(history["horizon"].values) != 0):

@@ -209,4 +209,4 @@ def label_of(variable):
     """``name [unit]``."""
     name = variable.attrs.get("long_name", variable.name)
     unit = variable.attrs.get("units")
-    return f"{name} [{unit}]" if unit else str(name)
+    return f"{name} [{unit}]" if unit and unit != "1" else str(name)
