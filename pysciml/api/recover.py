@@ -166,6 +166,11 @@ def _fit_words(result: FitResult, entry: Entry, options: dict) -> dict:
             f"recover: the result doesn't hold the loss {said['loss']!r} with its weights, priors and penalties; give "
             "them again: recover(result, loss=..., ...)"
         )
+    if "validation" not in options and np.isfinite(result.history.get("validation_loss", np.nan)).any():
+        raise ProblemError(
+            "recover: the fit held data back; say again which, recover(result, validation=...), or validation=None to "
+            "use them too"
+        )
     bounds = {label.split("(")[0]: from_limits(*ends) for label, ends in said["bounds"].items()}
     kept = [name for name in said["trained"] if name != entry.name and not name.startswith(f"{entry.name}.")]
     words = {key: said[key] for key in ("loss", "engine", "rtol", "atol")} | {"over": over_of(result)}

@@ -9,6 +9,7 @@ from .states import columns_of, label_of, label_time, times_of
 
 POINTS = 200  # of a fitted curve
 MOST_LAGS = 20
+_NAMES = {"loss": "loss", "validation_loss": "held-out data"}
 
 
 def plot_fit(result: FitResult, standard_errors: xr.Dataset | None = None):
@@ -151,14 +152,14 @@ def plot_history(result: FitResult | xr.Dataset):
         raise ProblemError("plot_history: give what ps.fit returned, or its history")
     figure, ax = plt.subplots(figsize=(7.0, 3.2), layout="constrained")
     iterations = np.arange(history.sizes["iteration"])
-    drawn = {name: history[name].values for name in ("loss", "validation") if name in history}
+    drawn = {name: history[name].values for name in _NAMES if name in history}
     drawn = {name: values for name, values in drawn.items() if np.isfinite(values).any()}
     lowest = min((np.nanmin(values) for values in drawn.values()), default=1.0)
     above = "" if lowest > 0 else " above its lowest"
     for name, values in drawn.items():
         seen = np.isfinite(values)
         style = "-" if name == "loss" else "o-"
-        ax.plot(iterations[seen], values[seen] - (lowest if above else 0.0), style, markersize=3, label=name)
+        ax.plot(iterations[seen], values[seen] - (lowest if above else 0.0), style, markersize=3, label=_NAMES[name])
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="iteration", ylabel=f"loss{above}", yscale="log")
     if "horizon" in history:

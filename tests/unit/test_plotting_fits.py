@@ -95,11 +95,11 @@ def test_history():
     (ax,) = ps.plot_history(result).axes
     loss, mark = ax.lines
     assert ax.get_yscale() == "log" and loss.get_xdata().tolist() == [0, 2, 3, 4] and mark.get_xdata()[0] == 2.5
-    negative = result.history.assign(loss=result.history.loss - 10, validation=("iteration", [np.nan] * 4 + [1.0]))
+    negative = result.history.assign(loss=result.history.loss - 10, validation_loss=("iteration", [np.nan] * 4 + [1.0]))
     (ax,) = ps.plot_history(negative).axes
     assert ax.get_ylabel() == "loss above its lowest" and [line.get_label() for line in ax.lines[:2]] == [
         "loss",
-        "validation",
+        "held-out data",
     ]
     with pytest.raises(ps.ProblemError, match="plot_history: give what ps.fit returned"):
         ps.plot_history(make_data(TIMES))

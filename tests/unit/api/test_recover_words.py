@@ -1,5 +1,6 @@
 """What recover() refuses, in the user's words."""
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -8,14 +9,14 @@ import pysciml as ps
 DATA = xr.Dataset({"x": ("time", [0.5, 0.2])}, {"time": [1.0, 2.0]})
 
 
-def make_result(settings=None, p=None):
+def make_result(settings=None, p=None, held=np.nan):
     p = {"k": 1.0, "net": ps.MLP(1, 1, width=2, depth=1)} if p is None else p
     problem = ps.ODEProblem(lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0, 2), p)
     if "net" in problem.p_layout.names:
         problem = ps.ODEProblem(lambda t, u, p: {"x": -p.k * p.net([u.x])[0]}, {"x": 1.0}, (0, 2), p)
     said = {"loss": "nmse", "terms": ["data"], "is_weighted": False, "bounds": {}, "trained": ["net"], "scales": {}}
     said |= {"engine": "diffrax", "rtol": 1e-6, "atol": 1e-8} | (settings or {})
-    history = xr.Dataset({"loss": ("iteration", [0.0])})
+    history = xr.Dataset({"loss": ("iteration", [0.0]), "validation_loss": ("iteration", [held])})
     return ps.FitResult(problem, DATA, history, 0.0, ps.Status.SUCCESS, "", said)
 
 
@@ -42,6 +43,8 @@ def test_results_that_cant_be():
         ps.recover(make_result(p={"k": 1.0}))
     with pytest.raises(ps.ProblemError, match=r"doesn't hold the loss 'Normal\(sigma=0.1\)'.*give them again"):
         ps.recover(make_result({"loss": "Normal(sigma=0.1)"}))
+    with pytest.raises(ps.ProblemError, match="the fit held data back; say again which"):
+        ps.recover(make_result(held=0.5))
 
 
 def test_without_pysindy(monkeypatch):
