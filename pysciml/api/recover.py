@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import xarray as xr
@@ -89,16 +90,18 @@ def recover(
 
     Notes
     -----
-    The best candidate has the least ``n log(loss) + k log(n)``, of a likelihood ``2 loss + k log(n)``, with n data and
-    k terms (Schwarz's criterion); a loss below what the solves' tolerance leaves counts as that. The search ends when
-    two candidates in a row are worse than the best before them.
+    The best candidate has the least ``n log(loss) + k log(n) + 2 log(c)``, of a likelihood ``2 loss`` in place of the
+    first, with n data and k terms, which can be chosen in c ways (the extended Bayesian information criterion: of so
+    many choices some fit the noise); a loss below what the solves' tolerance leaves counts as that. The search ends
+    when two candidates in a row are worse than the best before them.
 
     References
     ----------
     Brunton, Proctor, Kutz (2016), Discovering governing equations from data by sparse identification of nonlinear
     dynamical systems, doi:10.1073/pnas.1517384113
     Kaptanoglu et al. (2022), PySINDy, doi:10.21105/joss.03994
-    Schwarz (1978), Estimating the dimension of a model, doi:10.1214/aos/1176344136
+    Chen, Chen (2008), Extended Bayesian information criteria for model selection with large model spaces,
+    doi:10.1093/biomet/asn034
 
     Examples
     --------
@@ -219,7 +222,7 @@ def _refit(result, entry, terms, path: list[Sparse], words, held_out) -> list[_R
         own = words | {"trainable": words["trainable"] | dict.fromkeys(names, True)}
         try:
             fitted = fit(problem, result.data, **own)
-            criterion = _criterion(fitted, candidate.n_terms)
+            criterion = _criterion(fitted, candidate)
             found.append(_Refit(fitted, names, criterion, _held_out_error(fitted, held_out)))
         except SolveFailed:
             criterion = np.inf
@@ -231,14 +234,15 @@ def _refit(result, entry, terms, path: list[Sparse], words, held_out) -> list[_R
     return found
 
 
-def _criterion(fitted: FitResult, n_terms: int) -> float:
-    """Schwarz's information criterion up to a constant."""
-    n = sum(int(np.isfinite(fitted.data[name]).sum()) for name in fitted.settings["scales"])
+def _criterion(fitted: FitResult, candidate: Sparse) -> float:
+    """The extended Bayesian information criterion up to a constant."""
+    n, k = sum(int(np.isfinite(fitted.data[name]).sum()) for name in fitted.settings["scales"]), candidate.n_terms
+    paid = k * np.log(n) + 2 * np.log(comb(candidate.coefficients.size, k))
     said = fitted.settings["loss"]
     if any(f"{kind.__name__}(" in said for kind in LIKELIHOODS):
-        return 2 * fitted.loss + n_terms * np.log(n)
+        return 2 * fitted.loss + paid
     floor = (PRECISION * fitted.settings["rtol"]) ** 2
-    return n * np.log(max(fitted.loss, floor)) + n_terms * np.log(n)
+    return n * np.log(max(fitted.loss, floor)) + paid
 
 
 def _held_out_error(fitted: FitResult, held_out: xr.Dataset | None) -> float:

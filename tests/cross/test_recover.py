@@ -37,7 +37,8 @@ def recovered(request):
         progress=False,
         verify="never",
     )
-    options = {"trainable": ["birth"], "algorithm": "Tsit5", "most_terms": 3, "samples": 60}
+    most = 3 if engine == "julia" else 2  # each candidate compiles anew
+    options = {"trainable": ["birth"], "algorithm": "Tsit5", "most_terms": most, "samples": 60}
     return result, ps.recover(result, held_out=data.isel(time=slice(25, None)), **options)
 
 
@@ -53,7 +54,7 @@ def test_the_missing_term_is_found(recovered):
 def test_candidates_are_listed_by_complexity(recovered):
     result, found = recovered
     table = found.candidates
-    assert table.n_terms.values.tolist() == [1, 2, 3] and found.best == 1
+    assert table.n_terms.values.tolist() == [1, 2, 3][: table.sizes["candidate"]] and found.best == 1
     assert (np.diff(table.error) < 0).all()
     assert float(table.held_out[1]) < 1e-3 < float(table.held_out[0])
     assert float(table.loss[1]) == pytest.approx(found.result.loss)
