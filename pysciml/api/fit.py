@@ -77,8 +77,9 @@ def fit(
     trainable : sequence of str or dict, optional
         Names or globs of what is trained, or a dict of these with ``True``, ``ps.Positive()`` or
         ``ps.Interval(lo, hi)``. None: all float parameters and all networks. Initial values are ``u0_<state>``.
-    strategy : "auto", GrowingHorizon or ()
-        ``"auto"`` is ``GrowingHorizon()``; ``()`` fits the whole span from the start (single shooting).
+    strategy : "auto", (), or strategies in the order in which they run
+        ``"auto"`` is ``GrowingHorizon()``; ``()`` fits the whole span from the start (single shooting). Before either,
+        warm starts: :class:`Collocation`, :class:`MultipleShooting`, :class:`MultiStart`.
     seed : int, default 0
         Seed of whatever is drawn at random in the fit; recorded. The same seed gives the same result.
     progress : bool, default True
@@ -212,7 +213,7 @@ def _result(misfit, others, make, request, raw, settings, data):
         status=raw.status,
         message=raw.message or raw.status.message,
         settings=settings | chosen,
-        members=tuple(found),
+        members=tuple(found) if found[0][0] else (),
     )
 
 

@@ -38,7 +38,7 @@ class FitResult:
     message : str
         The same in words.
     members : tuple of (dict, ODEProblem)
-        Coordinates and fitted problem of each experiment; ``problem`` is that of the first.
+        Coordinates and fitted problem of each of several experiments; ``problem`` is that of the first.
     settings : dict
         Everything that the fit was told and chose: loss and scales, optimizers, strategy, algorithm, versions; the
         ``terms`` of which the loss is the sum (the misfit, penalties, priors), and what ``warm_starts`` did.
