@@ -1,0 +1,34 @@
+"""A twenty-fifth of ``benchmarks/missing_term.py`` again, and what its results say."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from support.engines import require_engine
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "missing_term.py"
+pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="benchmarks are not part of a release")
+
+
+@pytest.fixture(scope="module")
+def results():
+    return json.loads(SCRIPT.with_suffix(".json").read_text(encoding="utf-8"))["noise"]
+
+
+def test_the_form_is_found(results):
+    for noise in ("0.01",):
+        rows = results[noise]
+        assert [row["seed"] for row in rows] == list(range(50))
+        assert sum(row["found"] for row in rows) >= 45
+
+
+@pytest.mark.parametrize("seed", [0, 25])
+def test_a_seed_again(results, seed):
+    require_engine("julia")
+    spec = importlib.util.spec_from_file_location("missing_term", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    row, old = script.run_seed(0.01, seed), results["0.01"][seed]
+    assert row["found"] == old["found"]
+    assert row["factors"] == pytest.approx(old["factors"], rel=1e-3)
