@@ -12,6 +12,7 @@ from ..datasets.to_dataset import parameters_to_dataset
 from ..engines.base import Status
 from ..errors import ProblemError
 from ..problems.ode import ODEProblem
+from ..problems.over import read_over
 from ..problems.schema import problem_from_json, problem_to_json
 from .solve import solve
 
@@ -88,7 +89,7 @@ class FitResult:
         return parameters_to_dataset(self.problem)
 
     def predict(
-        self, saveat=None, *, t_span=None, u0=None, p=None, **options
+        self, saveat=None, *, t_span=None, u0=None, p=None, over=None, **options
     ) -> xr.Dataset | tuple[np.ndarray, dict[str, np.ndarray]]:
         """Solve the fitted problem.
 
@@ -100,13 +101,17 @@ class FitResult:
             Another span; it grows by itself to hold ``saveat``.
         u0, p : optional
             Other initial values or parameters, merged by name.
+        over : Dataset or dict, optional
+            Values of other experiments than those of the fit: parameters, inputs or initial values over batch dims, as
+            in :func:`fit`; the rest is ``problem``'s.
         **options
             Those of :func:`solve`. Engine and tolerances are the fit's where left out.
 
         Returns
         -------
         xarray.Dataset, or times and arrays with ``output="arrays"``
-            As from :func:`solve`; of several experiments one Dataset over the batch dims, NaN where one has no datum.
+            As from :func:`solve`; of several experiments one Dataset over the batch dims, NaN where one has no time
+            of another.
 
         Raises
         ------
@@ -115,12 +120,17 @@ class FitResult:
         """
         changes = {key: value for key, value in {"u0": u0, "p": p, "t_span": t_span}.items() if value is not None}
         defaults = {key: self.settings[key] for key in ("engine", "rtol", "atol")}
+        members = self.members or (({}, self.problem),)
+        if over is not None:
+            members = tuple(read_over(over, self.problem).members(self.problem))
+        if options.get("output") == "arrays" and members[0][0]:
+            raise ProblemError("predict: output='arrays' holds one trajectory; leave it out, or use problem_at(...)")
         found = []
-        for coords, problem in self.members or (({}, self.problem),):
+        for coords, problem in members:
             problem = problem.remake(**changes)
             times = saveat
             if saveat is None:
-                times = _times_of(self.data, coords)
+                times = _times_of(self.data, coords if over is None else {})
                 times = times[problem.is_inside(times)]
             elif t_span is None:
                 problem = problem.extend_to(saveat)

@@ -150,6 +150,10 @@ def test_experiments_share_what_is_fitted_but_for_what_over_names(engine):
     predicted = result.predict()
     assert predicted.x.dims == ("subject", "time")
     np.testing.assert_array_equal(predicted.time[predicted.x.sel(subject="b").notnull()], TIMES[::2])
+    other = result.predict(saveat=[1.0], over={"dose": [0.0, 7.0]})
+    np.testing.assert_allclose(other.x.sel(dose=7.0), [exact(0.7, 7, 52, 1.0)], rtol=0.01)
+    with pytest.raises(ps.ProblemError, match="holds one trajectory"):
+        result.predict(output="arrays")
     np.testing.assert_allclose(result.predict(saveat=[1.0]).x.sel(subject="a"), [exact(0.7, 2, 52, 1.0)], rtol=0.01)
 
 
