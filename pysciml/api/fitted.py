@@ -131,6 +131,11 @@ def read_fitted(function: str, fitted: FitResult | Objective) -> Fitted:
             f"{function}: the result doesn't hold the loss {said['loss']!r} with its weights, priors and penalties; "
             "give the objective: ps.objective(result.problem, data, loss=..., trainable=...)"
         )
+    if np.isfinite(fitted.history["validation_loss"]).any():
+        raise ProblemError(
+            f"{function}: the fit held data back, which result.data has; give the objective of those that were fitted: "
+            "ps.objective(result.problem, data, trainable=...)"
+        )
     words = {key: said[key] for key in ("loss", "engine", "algorithm", "rtol", "atol", "sensitivity")}
     trainable = dict.fromkeys(said["trained"], True)
     trainable |= {label.split("(")[0]: from_limits(*ends) for label, ends in said["bounds"].items()}

@@ -40,6 +40,8 @@ def test_fit_stops_by_held_out_data_and_returns_the_best(problem, data, engine):
     scale = result.settings["scales"]["x"]
     assert float((((predicted.x - later.x) / scale) ** 2).mean()) == pytest.approx(np.nanmin(looked), rel=1e-4)
     assert result.data.equals(data)
+    with pytest.raises(ps.ProblemError, match="the fit held data back"):
+        ps.standard_errors(result)
 
 
 def test_experiments_are_held_out(engine):
