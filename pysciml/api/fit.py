@@ -16,7 +16,7 @@ from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
 from ..fitting.shooting import make_stages
-from ..fitting.strategies import read_strategy
+from ..fitting.strategies import GrowingHorizon, read_strategy
 from ..fitting.trainable import limits, whole_networks
 from ..fitting.validation import Holdout
 from ..ir.evaluate import evaluate_program
@@ -78,8 +78,9 @@ def fit(
         Names or globs of what is trained, or a dict of these with ``True``, ``ps.Positive()`` or
         ``ps.Interval(lo, hi)``. None: all float parameters and all networks. Initial values are ``u0_<state>``.
     strategy : "auto", (), or strategies in the order in which they run
-        ``"auto"`` is ``GrowingHorizon()``; ``()`` fits the whole span from the start (single shooting). Before either,
-        warm starts: :class:`Collocation`, :class:`MultipleShooting`, :class:`MultiStart`.
+        ``"auto"`` is ``GrowingHorizon()``, but the whole span at once where a likelihood's scatter is fitted, which few
+        data don't determine; ``()`` is the whole span from the start (single shooting). Before either, warm starts:
+        :class:`Collocation`, :class:`MultipleShooting`, :class:`MultiStart`.
     seed : int, default 0
         Seed of whatever is drawn at random in the fit; recorded. The same seed gives the same result.
     progress : bool, default True
@@ -151,10 +152,10 @@ def fit(
     fitted, held = (everything, ()) if validation is None else split(validation, everything, problem)
     more = {"over": over, "weights": weights, "priors": priors, "penalty": penalty, "experiments": fitted}
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
+    horizon = _choose_horizon(strategy, horizon, misfit)
     make, z0 = scale_misfit(misfit)
     others = make_others(misfit, held)
     request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed)
-    check_optimizers(optimizers, request.objective, misfit.engine)
     trained = _trained_names(misfit)
     chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr((*warm, horizon)), "seed": seed}
     settings = {"loss": repr(misfit.loss), "trained": trained, **chosen, **_settings_of(misfit)}
@@ -185,6 +186,12 @@ def _read_data(problem, data, over, time):
     return read_experiments(data, problem, over, time)
 
 
+def _choose_horizon(strategy, horizon, misfit) -> GrowingHorizon:
+    """What ``"auto"`` is for a loss."""
+    is_fitted = any(block.name in misfit.noise for block in misfit.blocks)
+    return GrowingHorizon(stages=1) if strategy == "auto" and is_fitted else horizon
+
+
 def _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed) -> FitRequest:
     """What the engine is asked; ``others`` are the experiments that are held out, or those whose later data are."""
     observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
@@ -192,7 +199,9 @@ def _make_request(misfit, others, make, z0, optimizers, horizon, validation, see
     every, patience = (validation.every, validation.patience) if validation else (0, 0)
     stages = make_stages(horizon, optimizers, observed, starts, every)
     looked_at = others.request(make, z0) if others else None
-    return FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit), looked_at, patience)
+    request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit), looked_at, patience)
+    check_optimizers(optimizers, request.objective, misfit.engine)
+    return request
 
 
 def _result(misfit, others, make, request, raw, settings, data):

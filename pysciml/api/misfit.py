@@ -47,6 +47,7 @@ class Misfit:
     priors: dict[str, tuple]
     columns: np.ndarray  # places of what is measured among states and observables
     replicates: int
+    noise: tuple[str, ...]  # parameters that are a likelihood's scatter
 
     @cached_property
     def x0(self) -> np.ndarray:
@@ -172,18 +173,19 @@ def make_misfit(
         raise ProblemError("priors need a likelihood to be weighed against: loss=ps.Normal(sigma=...), for example")
     penalties = read_penalties(penalty)
     return Misfit(
-        problem,
-        chosen,
-        members,
-        comparison,
-        observe,
-        blocks,
-        sensitivity,
-        read,
-        penalties,
-        found_priors,
-        columns,
-        replicates,
+        problem=problem,
+        engine=chosen,
+        members=members,
+        comparison=comparison,
+        observe=observe,
+        blocks=blocks,
+        sensitivity=sensitivity,
+        loss=read,
+        penalties=penalties,
+        priors=found_priors,
+        columns=columns,
+        replicates=replicates,
+        noise=noise,
     )
 
 
