@@ -1,24 +1,15 @@
 """Differential equations written once as a Python function: solved, differentiated and learnt by Julia or diffrax."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
 from .api.algorithm import Algorithm
-from .api.algorithms import algorithms
-from .api.dense import DenseSolution, dense
-from .api.doctor import doctor
 from .api.fit import fit
 from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
-from .api.posterior import posterior
-from .api.products import gauss_newton_vector_product, hessian_vector_product
-from .api.profile import profile
-from .api.recover import recover
-from .api.recovered import Recovered
-from .api.sensitivities import sensitivities
 from .api.solve import solve
-from .api.solve_many import solve_many
-from .api.source import source
-from .api.standard_errors import standard_errors
 from .datasets.examples import load_example
 from .engines.base import Status
 from .errors import (
@@ -38,17 +29,65 @@ from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, M
 from .fitting.trainable import Interval, Positive
 from .fitting.validation import Holdout
 from .networks import MLP
-from .plotting.certainty import plot_correlations, plot_profile
-from .plotting.fits import plot_fit, plot_history, plot_residuals
 from .plotting.states import plot_phase, plot_states
 from .problems.events import Event, every
 from .problems.inputs import interpolate
 from .problems.ode import ODEProblem
 from .problems.schedule import Schedule
-from .recovery.library import Library
 from .tracing.grad import grad
 
+if TYPE_CHECKING:
+    from .api.algorithms import algorithms
+    from .api.dense import DenseSolution, dense
+    from .api.doctor import doctor
+    from .api.posterior import posterior
+    from .api.products import gauss_newton_vector_product, hessian_vector_product
+    from .api.profile import profile
+    from .api.recover import recover
+    from .api.recovered import Recovered
+    from .api.sensitivities import sensitivities
+    from .api.solve_many import solve_many
+    from .api.source import source
+    from .api.standard_errors import standard_errors
+    from .plotting.certainty import plot_correlations, plot_profile
+    from .plotting.fits import plot_fit, plot_history, plot_residuals
+    from .recovery.library import Library
+
 __version__ = "0.1.0"
+
+_LATE = {  # what not every script asks for is loaded when it is asked for: importing pysciml stays quick
+    "algorithms": "api.algorithms",
+    "dense": "api.dense",
+    "DenseSolution": "api.dense",
+    "doctor": "api.doctor",
+    "gauss_newton_vector_product": "api.products",
+    "hessian_vector_product": "api.products",
+    "Library": "recovery.library",
+    "plot_correlations": "plotting.certainty",
+    "plot_fit": "plotting.fits",
+    "plot_history": "plotting.fits",
+    "plot_profile": "plotting.certainty",
+    "plot_residuals": "plotting.fits",
+    "posterior": "api.posterior",
+    "profile": "api.profile",
+    "recover": "api.recover",
+    "Recovered": "api.recovered",
+    "sensitivities": "api.sensitivities",
+    "solve_many": "api.solve_many",
+    "source": "api.source",
+    "standard_errors": "api.standard_errors",
+}
+
+
+def __getattr__(name: str):
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)
+
+
+def __dir__():
+    return [*globals(), *_LATE]
+
 
 __all__ = [
     "CMAES",

@@ -231,6 +231,8 @@ def call(*arguments):
 bridge._julia.call = call
 words["saveat"] = [0.0, 0.5, 1.0]
 found = [ps.solve(make(), "Tsit5", **words) for _ in range(4)]
+while threads[-1] != "MainThread" and len(found) < 40:
+    found.append(ps.solve(make(), "Tsit5", **words))
 assert all(ds.equals(found[0]) for ds in found)
 assert threads[-1] == "MainThread", threads
 words["saveat"][-1] = 1e7
@@ -244,8 +246,11 @@ assert threads[-2:] == ["MainThread", "pysciml-julia"], threads
 words["saveat"][-1] = 2e4  # 0.1 s
 longer = make(2e4)
 expected = ps.solve(longer, "Tsit5", **words)
-ps.solve(make(), "Tsit5", **{**words, "saveat": [0.0, 0.5, 1.0]})
-assert ps.solve(longer, "Tsit5", **words).equals(expected)
+for _ in range(20):  # on a busy machine what is quick may take long now and then
+    ps.solve(make(), "Tsit5", **{**words, "saveat": [0.0, 0.5, 1.0]})
+    assert ps.solve(longer, "Tsit5", **words).equals(expected)
+    if threads[-2:] == ["MainThread", "pysciml-julia"]:
+        break
 assert threads[-2:] == ["MainThread", "pysciml-julia"], threads
 print("done")
 """
