@@ -140,7 +140,7 @@ def _start_many(strategy: MultiStart, search: Search, z: np.ndarray, name: str):
 
 
 def _draw(search, z, spread, number):
-    """A point near z; networks that are trained whole and may begin anew get other weights."""
+    """A point near z; networks that are trained whole get other weights."""
     rng = np.random.default_rng([search.seed, number])
     drawn = z + spread * rng.standard_normal(z.size)
     layout = search.misfit.problem.p_layout

@@ -17,7 +17,7 @@ from ..tracing.layout import Layout, make_layout
 from ..tracing.record import Record
 from ..tracing.trace import trace_observables
 from ..words import nearest
-from .likelihoods import LIKELIHOODS, Likelihood
+from .likelihoods import LIKELIHOODS, Likelihood, Poisson
 from .observations import Observations
 
 LOSSES = ("nmse", "mse", "mae", "huber", "relative")
@@ -83,7 +83,7 @@ def _read_one(loss):
     if isinstance(loss, LIKELIHOODS) or (isinstance(loss, str) and loss in LOSSES):
         return loss
     if isinstance(loss, type) and issubclass(loss, LIKELIHOODS):
-        if loss is LIKELIHOODS[2]:
+        if loss is Poisson:
             return loss()
         raise ProblemError(f"loss: {loss.__name__} needs its scatter, as in ps.{loss.__name__}(0.1)")
     words = ", ".join(map(repr, LOSSES))
@@ -149,6 +149,8 @@ class Comparison:
         self._loss, self._observe, self._fields, self._shapes = loss, observe, tuple(fields), shapes
         self._u, self._p = layouts
         self._weights = _read_weights(weights, shapes)
+        if self._weights and loss.function is not None:
+            raise ProblemError("weights go with words and likelihoods; a function of the solution weighs by itself")
         self._total = sum(int(seen.mask.sum()) for seen in observations)
         self.scales = loss_scales(loss, observations, self._fields)
         for name, part in self._fields:
@@ -171,7 +173,7 @@ class Comparison:
         user = self._user_weights(seen, problem, coords)
         known = {name: self._known_noise(name, seen, problem, coords) for name in self.scales}
         if all(self._is_square(name) for name in self.scales):
-            return self._squares(seen, user, known)
+            return self._squares(seen, user)
         return self._pointwise(seen, user, known)
 
     def for_others(self, observations) -> "Comparison":
@@ -191,7 +193,7 @@ class Comparison:
         term = self._loss.of(name)
         return term in SQUARES if isinstance(term, str) else False
 
-    def _squares(self, seen, user, known):
+    def _squares(self, seen, user):
         weights = np.zeros(seen.values.shape)
         for name, part in self._fields:
             if name in self.scales:

@@ -94,6 +94,9 @@ def test_function_of_the_whole_solution(engine):
     data = counts().assign(two=("time", np.ones(TIMES.size)))
     objective = ps.objective(PROBLEM, data, loss=loss, trainable=["k", "dose"], engine=engine, **TIGHT)
     y, seen = exact(), data.x.values
+    gap = data.isel(time=slice(1)).reindex(time=TIMES)  # rows without data are predicted all the same
+    unseen = ps.objective(PROBLEM, gap, loss=lambda u, d, p: np.sum(u.two), trainable=["k"], engine=engine, **TIGHT)
+    assert check_gradient(unseen) == pytest.approx(2 * y.sum(), rel=1e-8)
     want = np.nansum((y - seen) ** 2 * np.exp(-TIMES)) + 5 * 2 * y.max()
     assert check_gradient(objective) == pytest.approx(want, rel=1e-8)
     part = ps.fit(PROBLEM, data, loss=loss, trainable=["k"], engine=engine, progress=False, optimizer=ps.LBFGS(steps=5))
@@ -208,6 +211,7 @@ def test_words(word):
         ({"penalty": ps.L2(1, names="net")}, "'net' names nothing that is trained"),
         ({"penalty": 3}, "must be ps.L2"),
         ({"weights": {"y": 1}}, "'y' isn't measured"),
+        ({"weights": {"x": 2.0}, "loss": lambda prediction, data, p: p.k}, "weighs by itself"),
         ({"weights": {"x": -1.0}}, "must be finite and not negative"),
     ],
 )

@@ -94,9 +94,10 @@ def _make_comparison(key):
 
     def compare(u, p, data):
         has_datum = data.weights != 0
-        rows = u if observe is None else _fill(u, has_datum)
+        rows = u if observe is None or whole is not None else _fill(u, has_datum)  # a whole loss sees every row
+        times = jnp.minimum(data.saveat, data.t1)
         seen = jnp.concatenate((rows, data.values), axis=1) if key.sees_data else rows
-        measured = seen if observe is None else observe(data.saveat, seen, p)
+        measured = seen if observe is None else observe(times, seen, p)
         if whole is not None:
             return whole(data.t0, jnp.concatenate((measured.ravel(), data.values.ravel())), p)[0][0]
         if key.sees_data:
