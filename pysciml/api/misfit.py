@@ -39,7 +39,6 @@ class Misfit:
     engine: AbstractEngine
     members: tuple[Member, ...]
     comparison: Comparison
-    observe: Program | None
     blocks: tuple[Block, ...]
     sensitivity: str
     loss: Loss
@@ -177,7 +176,6 @@ def make_misfit(
         engine=chosen,
         members=members,
         comparison=comparison,
-        observe=observe,
         blocks=blocks,
         sensitivity=sensitivity,
         loss=read,
