@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .fitting.stages import Stage
+from .ir.evaluate import evaluate_program
 from .ir.program import Program
 from .problems.flat import FlatEvent
 
@@ -144,6 +145,10 @@ class SumRequest:
     def only(self, used: Sequence[int]) -> "SumRequest":
         """The sum of some of the parts, and of the penalties."""
         return replace(self, parts=tuple(self.parts[k] for k in used), picks=tuple(self.picks[k] for k in used))
+
+    def penalty_values(self, x: np.ndarray) -> list[float]:
+        """What each penalty adds at ``x (k,)``."""
+        return [float(evaluate_program(penalty, x)[0][0]) for penalty in self.penalties]
 
     @property
     def needs(self) -> frozenset[Capability]:

@@ -228,7 +228,7 @@ function stage_request(objective, x, is_auto, rows, factor, optimizer, steps, ra
     use_rows!(objective, collect(Int, rows), factor)
     stage = Stage(string(optimizer), Int(steps), floats(rates), Float64(clip), floats(decay), string(path))
     fit, ending = run_stage(objective, stage, floats(x), Bool(is_auto))
-    history = Matrix{Float64}(reshape(reinterpret(Float64, fit.history), 5, :))
+    history = reduce(hcat, fit.history; init = zeros(columns(fit), 0))
     return fit.best_x, fit.best, history, ending, chosen_words(objective)..., fit.trouble
 end
 

@@ -16,7 +16,7 @@ mutable struct Fit
     const stage::Stage
     const is_auto::Bool
     started::Float64
-    const history::Vector{NTuple{5, Float64}} # loss, gradient norm, seconds, trials rejected, why
+    const history::Vector{Vector{Float64}} # loss, gradient norm, seconds, trials rejected, why, penalties
     best_x::Vector{Float64}
     best::Float64
     best_gradient::Vector{Float64}
@@ -108,11 +108,15 @@ function why_failed(o::ObjectiveSum, x)
     return 0
 end
 
+"How many numbers are noted of an iteration."
+columns(fit) = 5 + length(penalty_values(fit.objective, fit.looked))
+
 code_place(name) = findfirst(==(name), return_codes())
 
 "Note one iteration, tell Python where the fit is, and look again whether the problem is stiff."
 function note!(fit, value, gradient_norm, x)
-    push!(fit.history, (value, gradient_norm, time() - fit.started, fit.rejected, fit.rejected == 0 ? 0 : fit.why))
+    why = fit.rejected == 0 ? 0 : fit.why
+    push!(fit.history, [value, gradient_norm, time() - fit.started, fit.rejected, why, penalty_values(fit.objective, x)...])
     fit.rejected = 0
     n = length(fit.history)
     PROGRESS[2], PROGRESS[3], PROGRESS[4], PROGRESS[1] = fit.stage.steps, fit.best, gradient_norm, n
@@ -204,7 +208,7 @@ function restore!(fit, (numbers, x, gradient, best, looked, state, rows))
     fit.best, scale, fit.in_a_row, fit.why, seconds = numbers
     fit.started = time() - seconds
     fit.best_x, fit.best_gradient = best[1:length(x)], best[(length(x) + 1):end]
-    append!(fit.history, NTuple{5, Float64}(row) for row in Iterators.partition(rows, 5))
+    append!(fit.history, Iterators.map(collect, Iterators.partition(rows, columns(fit))))
     look!(fit, looked)
     return x, gradient, scale
 end

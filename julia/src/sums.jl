@@ -3,17 +3,13 @@
 """
     ObjectiveSum
 
-The sum of objectives, each a function of the elements `picks` of x, and of penalties: Programs of x with one output. `terms` are
-what the objectives together and each penalty gave last.
+The sum of objectives, each a function of the elements `picks` of x, and of penalties: Programs of x with one output.
 """
 struct ObjectiveSum
     parts::Vector{Objective}
     picks::Vector{Vector{Int}}
     penalties::Vector{Program}
-    terms::Vector{Float64}
 end
-
-ObjectiveSum(parts, picks, penalties) = ObjectiveSum(parts, picks, penalties, zeros(1 + length(penalties)))
 
 "Use the first rows only, `rows[k]` of the k-th part (0: none), and multiply weights by a factor."
 function use_rows!(o::Objective, rows, factor)
@@ -26,13 +22,13 @@ function use_rows!(o::ObjectiveSum, rows, factor)
     return nothing
 end
 
-objective_terms(o::Objective) = NO_TERMS
-objective_terms(o::ObjectiveSum) = o.terms
-const NO_TERMS = Float64[]
+"What each penalty adds at x."
+penalty_values(::Objective, x) = Float64[]
+penalty_values(o::ObjectiveSum, x) = Float64[penalty_value(penalty, x) for penalty in o.penalties]
 
 function objective_value(o::ObjectiveSum, x::Vector{Float64})
     total = sum(objective_value(part, x[picks]) for (part, picks) in zip(o.parts, o.picks) if part.rows > 0; init = 0.0)
-    return total + sum(penalty_value(penalty, x) for penalty in o.penalties; init = 0.0)
+    return total + sum(penalty_values(o, x))
 end
 
 function penalty_value(penalty, x)
@@ -43,23 +39,21 @@ end
 
 "Value and gradient; NaN everywhere if a solve fails."
 function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
-    gradient, slope = zero(x), similar(x)
-    fill!(o.terms, 0.0)
+    total, gradient, slope = 0.0, zero(x), similar(x)
     for (part, picks) in zip(o.parts, o.picks)
         part.rows > 0 || continue
         value, part_gradient = objective_gradient(part, x[picks])
         isfinite(value) || return NaN, fill!(gradient, NaN)
-        o.terms[1] += value
+        total += value
         for (i, k) in enumerate(picks)
             gradient[k] += part_gradient[i]
         end
     end
-    for (i, penalty) in enumerate(o.penalties)
-        o.terms[1 + i] = penalty_value(penalty, x)
+    for penalty in o.penalties
         penalty.pullback(slope, x, ONE)
         gradient .+= slope
     end
-    value = sum(o.terms)
+    value = total + sum(penalty_values(o, x))
     isfinite(value) && all(isfinite, gradient) || return NaN, fill!(gradient, NaN)
     return value, gradient
 end

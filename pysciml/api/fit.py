@@ -217,7 +217,7 @@ def _result(misfit, others, make, request, raw, settings, data):
     return FitResult(
         problem=found[0][1],
         data=data,
-        history=_history(raw, misfit.problem),
+        history=_history(raw, misfit),
         loss=float(raw.value),
         status=raw.status,
         message=raw.message or raw.status.message,
@@ -228,7 +228,7 @@ def _result(misfit, others, make, request, raw, settings, data):
 
 def _terms(misfit, request, raw) -> dict[str, float]:
     """What the loss is the sum of, by name."""
-    added = [float(evaluate_program(penalty, raw.x)[0][0]) for penalty in request.penalties]
+    added = request.penalty_values(raw.x)
     return dict(zip(misfit.terms, [float(raw.value) - sum(added), *added], strict=True))
 
 
@@ -301,21 +301,24 @@ def _trained_names(misfit):
     return list(dict.fromkeys(b.network if b.network in whole else b.name for b in misfit.blocks))
 
 
-def _history(raw, problem):
+def _history(raw, misfit):
     counts = {name: np.asarray(raw.history[name], dtype=np.int64) for name in ("rejected", "status")}
     variables = {}
     for name, values in (raw.history | counts).items():
         attrs = dict(_ATTRS.get(name, {"long_name": name.replace("_", " ")}))
-        if name == "horizon" and problem.units.get("time"):
-            attrs["units"] = problem.units["time"]
+        if name == "horizon" and misfit.problem.units.get("time"):
+            attrs["units"] = misfit.problem.units["time"]
         variables[name] = ("iteration", np.asarray(values), attrs)
-    return xr.Dataset(variables, {"iteration": np.arange(len(raw.history["loss"]))})
+    data = raw.history["loss"] - raw.penalties.sum(axis=1)
+    variables["terms"] = (("iteration", "term"), np.column_stack([data, raw.penalties]), _ATTRS["terms"])
+    return xr.Dataset(variables, {"iteration": np.arange(len(data)), "term": list(misfit.terms)})
 
 
 _ATTRS = {
     "validation_loss": {"long_name": "loss of the held-out data"},
     "horizon": {"long_name": "last data time used"},
     "seconds": {"long_name": "time since the start of the fit", "units": "s"},
+    "terms": {"long_name": "what the loss is the sum of"},
     "rejected": {"long_name": "trials of the iteration whose solve failed"},
     "status": {
         "long_name": "why the last of these failed",

@@ -138,12 +138,14 @@ class RawFit:
 
     ``history`` has float arrays ``(iteration,)``: ``loss, gradient_norm, horizon, seconds, rejected, status``, the loss
     of a rejected iteration being NaN; ``seconds`` counts from the start of the fit, ``rejected`` the trials whose
-    solve failed, and ``status`` is the code of the last of these.
+    solve failed, and ``status`` is the code of the last of these. ``penalties (iteration, penalty)`` is what each of
+    these adds to the loss.
     """
 
     x: np.ndarray
     value: float
     history: dict[str, np.ndarray]
+    penalties: np.ndarray
     status: Status
     message: str
     algorithm: str

@@ -27,7 +27,7 @@ def run_evolution(
 
     parts, own = used_parts(request.objective, stage, start.x)
     objective = engine.make_objective(parts, own)
-    trials = Trials(stage, start, watch, 2)
+    trials = Trials(stage, start, watch, 2, len(parts.penalties))
     random = np.random.default_rng([request.seed, start.number])
     options = {
         "randn": lambda *shape: random.standard_normal(shape),
@@ -54,6 +54,7 @@ def run_evolution(
             points = [np.asarray(point, dtype=np.float64) for point in strategy.ask()]
             values = [value_at(point) for point in points]
             strategy.tell(points, values)
-            trials.note(min(values) if min(values) < WORST else np.nan, np.nan)
+            best = points[int(np.argmin(values))]
+            trials.note(min(values) if min(values) < WORST else np.nan, np.nan, parts.penalty_values(best))
 
     return trials.run(loop, (objective.algorithm, objective.sensitivity))

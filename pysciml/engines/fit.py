@@ -26,7 +26,7 @@ class SoFar:
     x: np.ndarray
     value: float = np.nan
     ended: int = 0
-    history: np.ndarray = field(default_factory=lambda: np.zeros((0, len(COLUMNS))))
+    history: np.ndarray = field(default_factory=lambda: np.zeros((0, len(COLUMNS))))  # and behind these, penalties
     memory: int = 0
     algorithm: str = ""
     sensitivity: str = ""
@@ -42,15 +42,16 @@ class SoFar:
         """These and one more; one that found no solution leaves what there was."""
         seconds = self.history[-1, 3] if len(self.history) else 0.0
         horizon = np.full(len(run.rows), stage.horizon)
-        loss, norm, since, rejected, why = run.rows.T
-        rows = np.stack([loss, norm, horizon, seconds + since, rejected, why, np.full(len(loss), np.nan)], axis=1)
+        loss, norm, since, rejected, why, *added = run.rows.T
+        unseen = np.full(len(loss), np.nan)
+        rows = np.stack([loss, norm, horizon, seconds + since, rejected, why, unseen, *added], axis=1)
         is_better = np.isfinite(run.value)
         return replace(
             self,
             x=run.x if is_better else self.x,
             value=run.value if is_better else self.value,
             ended=self.ended + 1,
-            history=np.concatenate([self.history, rows]),
+            history=np.concatenate([self.history, rows]) if len(self.history) else rows,
             memory=run.memory,
             algorithm=run.algorithm,
             sensitivity=run.sensitivity,
@@ -63,7 +64,7 @@ class SoFar:
         """After a look at held-out data."""
         history = self.history.copy()
         if len(history):
-            history[-1, -1] = validation
+            history[-1, COLUMNS.index("validation_loss")] = validation
         if validation < self.kept_loss or not np.isfinite(self.kept_loss):
             return replace(self, history=history, kept_x=self.x, kept_value=self.value, kept_loss=validation, waited=0)
         return replace(self, history=history, waited=self.waited + 1)
@@ -112,7 +113,8 @@ def run_fit(
     return RawFit(
         x=so_far.kept_x if is_kept else so_far.x,
         value=so_far.kept_value if is_kept else so_far.value,
-        history=dict(zip(COLUMNS, so_far.history.T.copy(), strict=True)),
+        history=dict(zip(COLUMNS, so_far.history.T.copy(), strict=False)),
+        penalties=so_far.history[:, len(COLUMNS) :],
         status=next(status for status in Status if status.code == so_far.status),
         message=so_far.message or (_EARLY if validate and so_far.waited >= request.patience else ""),
         algorithm=so_far.algorithm,

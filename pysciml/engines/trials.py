@@ -1,7 +1,7 @@
 """What a stage of a fit begins with and gives back, and the trials of one whose loop is a Python library's."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +21,10 @@ REPORT_SECONDS = 0.1
 class StageRun:
     """What an engine gives back of one stage.
 
-    ``rows (iteration, 5)`` are loss, gradient norm, seconds since the start of the stage, trials rejected, and the
-    ``Status`` code of the last of these. ``value`` is NaN where nothing could be solved. ``memory`` is whatever
-    the engine wants to be given at the next stage. ``trouble`` is what kept files from being written.
+    ``rows (iteration, 5 + penalty)`` are loss, gradient norm, seconds since the start of the stage, trials rejected,
+    the ``Status`` code of the last of these, and what each penalty adds to the loss. ``value`` is NaN where nothing
+    could be solved. ``memory`` is whatever the engine wants to be given at the next stage. ``trouble`` is what kept
+    files from being written.
     """
 
     x: np.ndarray
@@ -83,11 +84,11 @@ class Trials:
     The first number of an answer is the code of a ``Status``, the second the value.
     """
 
-    def __init__(self, stage: Stage, start: Start, watch: Watch | None, size: int):
-        self._stage, self._start, self._watch = stage, start, watch
+    def __init__(self, stage: Stage, start: Start, watch: Watch | None, size: int, n_penalties: int = 0):
+        self._stage, self._start, self._watch, self._columns = stage, start, watch, 5 + n_penalties
         self._journal = Journal(start.file("journal"), size)
         self._begin = self._reported = time.perf_counter()
-        self._rows: list[tuple[float, float, float, int, int]] = []
+        self._rows: list[tuple[float, ...]] = []
         self._rejected, self._in_a_row, self._why = 0, 0, Status.SUCCESS.code
         self.best_x, self.best = start.x, np.nan
 
@@ -107,11 +108,11 @@ class Trials:
             self.best_x, self.best = x.copy(), float(value)
         return answer
 
-    def note(self, value: float, gradient_norm: float) -> None:
-        """Write one iteration into the history, and report."""
+    def note(self, value: float, gradient_norm: float, added: Sequence[float] = ()) -> None:
+        """Write one iteration into the history, with what each penalty ``added``, and report."""
         now = time.perf_counter()
         why = self._why if self._rejected else Status.SUCCESS.code
-        self._rows.append((value, gradient_norm, now - self._begin, self._rejected, why))
+        self._rows.append((value, gradient_norm, now - self._begin, self._rejected, why, *added))
         self._rejected = 0
         if self._watch is not None and (now - self._reported > REPORT_SECONDS or len(self._rows) == self._stage.steps):
             self._reported = now
@@ -138,7 +139,7 @@ class Trials:
         return StageRun(
             x=self.best_x,
             value=self.best,
-            rows=np.array(self._rows, dtype=np.float64).reshape(-1, 5),
+            rows=np.array(self._rows, dtype=np.float64).reshape(-1, self._columns),
             status=status,
             message=say_ending(status, self._stage, self._start.number),
             algorithm=words[0],

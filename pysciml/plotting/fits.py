@@ -118,7 +118,7 @@ def plot_residuals(result: FitResult):
 
 
 def plot_history(result: FitResult | xr.Dataset):
-    """Loss by iteration on a logarithmic axis; dotted lines mark where the horizon grew.
+    """Loss by iteration on a logarithmic axis, and its terms; dotted lines mark where the horizon grew.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def plot_history(result: FitResult | xr.Dataset):
 
     Notes
     -----
-    A likelihood may be negative: then the axis shows how far the loss is above its lowest value.
+    A likelihood may be negative: then the axis shows how far the loss, or a term of it, is above its lowest value.
 
     Examples
     --------
@@ -152,14 +152,15 @@ def plot_history(result: FitResult | xr.Dataset):
         raise ProblemError("plot_history: give what ps.fit returned, or its history")
     figure, ax = plt.subplots(figsize=(7.0, 3.2), layout="constrained")
     iterations = np.arange(history.sizes["iteration"])
-    drawn = {name: history[name].values for name in _NAMES if name in history}
-    drawn = {name: values for name, values in drawn.items() if np.isfinite(values).any()}
+    drawn = {label: history[name].values for name, label in _NAMES.items() if name in history}
+    drawn = {label: values for label, values in drawn.items() if np.isfinite(values).any()}
     lowest = min((np.nanmin(values) for values in drawn.values()), default=1.0)
     above = "" if lowest > 0 else " above its lowest"
-    for name, values in drawn.items():
+    drawn = {label: values - (lowest if above else 0.0) for label, values in drawn.items()} | _terms_of(history)
+    for label, values in drawn.items():
         seen = np.isfinite(values)
-        style = "-" if name == "loss" else "o-"
-        ax.plot(iterations[seen], values[seen] - (lowest if above else 0.0), style, markersize=3, label=_NAMES[name])
+        style = {"loss": "-", "held-out data": "o-"}.get(label, "--")
+        ax.plot(iterations[seen], values[seen], style, markersize=3, label=label)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="iteration", ylabel=f"loss{above}", yscale="log")
     if "horizon" in history:
@@ -168,6 +169,15 @@ def plot_history(result: FitResult | xr.Dataset):
     if len(drawn) > 1:
         ax.legend(loc="best", fontsize="small")
     return figure
+
+
+def _terms_of(history):
+    """Several terms of a loss by label, those that are negative somewhere above their lowest value."""
+    found = {}
+    for term in history["terms"].transpose("term", "iteration") if history.sizes.get("term", 1) > 1 else ():
+        name, lowest = str(term["term"].item()), np.nanmin(term.values, initial=0.0)
+        found[f"{name} above its lowest" if lowest < 0 else name] = term.values - lowest
+    return found
 
 
 def autocorrelation(columns: np.ndarray) -> tuple[np.ndarray, int]:

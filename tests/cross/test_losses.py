@@ -59,6 +59,24 @@ def test_negative_binomial_counts_with_fitted_dispersion_priors_and_penalties(en
         product(objective, objective.x0, objective.x0)
 
 
+@pytest.mark.parametrize("optimizer", [[ps.Adam(steps=3), ps.LBFGS(steps=4)], ps.CMAES(steps=3)])
+def test_terms_of_each_iteration(engine, optimizer):
+    """The loss apart: what the data say, and each penalty and prior, at every point that was visited."""
+    names, prior = ["misfit", "L2", "decay", "prior_k"], st.lognorm(0.5, scale=0.8)
+    penalty = {"L2": ps.L2(0.1, names="dose"), "decay": lambda p: p.k**2 / p.dose}
+    more = {"priors": {"k": prior}, "penalty": penalty, "engine": engine, "strategy": (), "progress": False}
+    options = {"trainable": {"dose": True, "k": ps.Positive()}, "optimizer": optimizer, "verify": "never"}
+    result = ps.fit(PROBLEM, counts(), loss=ps.Poisson(), **options, **more, **TIGHT)
+    terms = result.history.terms
+    assert terms.term.values.tolist() == names == list(result.settings["terms"])
+    np.testing.assert_allclose(terms.sum("term"), result.history.loss, rtol=1e-12)
+    best = terms.isel(iteration=int(np.argmin(result.history.loss.values)))
+    np.testing.assert_allclose(best, list(result.settings["terms"].values()), rtol=1e-8)
+    k, dose = float(result.p.k), float(result.p.dose)
+    np.testing.assert_allclose(best[1:], [0.1 * dose**2, k**2 / dose, -prior.logpdf(k)], rtol=1e-10)
+    assert len(np.unique(terms.sel(term="decay"))) == terms.sizes["iteration"]
+
+
 def test_a_likelihood_of_some_states():
     """The states that nobody measured have no part in it, wherever they stand."""
     require_engine("julia")

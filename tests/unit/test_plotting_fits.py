@@ -101,6 +101,11 @@ def test_history():
         "loss",
         "held-out data",
     ]
+    values = np.column_stack([negative.loss - 2.0, np.full(5, 2.0)])
+    parts = negative.drop_vars("terms", errors="ignore").assign(terms=(("iteration", "term"), values))
+    (ax,) = ps.plot_history(parts.assign_coords(term=["misfit", "L2"])).axes
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert lines["L2"].tolist() == [2.0] * 5 and lines["misfit above its lowest"].min() == 0.0
     with pytest.raises(ps.ProblemError, match="plot_history: give what ps.fit returned"):
         ps.plot_history(make_data(TIMES))
 

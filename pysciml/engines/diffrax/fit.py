@@ -39,7 +39,7 @@ class Fit:
         self._is_first_order = stage.optimizer in FIRST_ORDER
         self._begin = self._reported = self._saved = time.perf_counter()
         self._told = 0
-        self._rows: list[tuple[float, float, float, int, int]] = []
+        self._rows: list[tuple[float, ...]] = []
         self._rejected, self._in_a_row, self._why = 0, 0, Status.SUCCESS.code
         self._best = Point(start.x, np.nan, np.full_like(start.x, np.nan))
         self._reasons = list(start.reasons)
@@ -108,7 +108,8 @@ class Fit:
         """Write the history, report, look again."""
         seconds = time.perf_counter() - self._begin
         why = self._why if self._rejected else Status.SUCCESS.code
-        self._rows.append((point.value, float(np.linalg.norm(point.gradient)), seconds, self._rejected, why))
+        norm, added = float(np.linalg.norm(point.gradient)), self._request.penalty_values(point.x)
+        self._rows.append((point.value, norm, seconds, self._rejected, why, *added))
         self._rejected = 0
         self._tell(REPORT_SECONDS)
         if len(self._rows) % LOOK_AGAIN == 0 and self._request.parts[0].solve.algorithm == "auto":
@@ -129,8 +130,14 @@ class Fit:
             return
         counts = np.array([self._in_a_row, self._why, self._least, self._saved - self._begin])
         try:
-            rows = np.array(self._rows).reshape(-1, 5)
-            write_arrays(path, rows=rows, looked=self._looked, counts=counts, reasons=self._reasons, **descent.arrays())
+            write_arrays(
+                path,
+                rows=self._history(),
+                looked=self._looked,
+                counts=counts,
+                reasons=self._reasons,
+                **descent.arrays(),
+            )
         except OSError as error:
             self._trouble = str(error)
 
@@ -139,18 +146,21 @@ class Fit:
         in_a_row, why, least, seconds = saved["counts"].tolist()
         self._in_a_row, self._why = int(in_a_row), int(why)
         self._begin -= seconds
-        self._rows = [(*row[:3], int(row[3]), int(row[4])) for row in saved["rows"].tolist()]
+        self._rows = [tuple(row) for row in saved["rows"].tolist()]
         self._objective = self._look(saved["looked"], int(least))
         self._reasons = list(map(str, saved["reasons"]))
         self._best = Point(*(saved[f"best_{name}"][()] for name in Point._fields))
         return self._best
+
+    def _history(self):
+        return np.array(self._rows, dtype=np.float64).reshape(-1, 5 + len(self._request.penalties))
 
     def result(self, status: Status) -> StageRun:
         """What crosses back to the caller."""
         return StageRun(
             x=self._best.x,
             value=float(self._best.value),
-            rows=np.array(self._rows, dtype=np.float64).reshape(-1, 5),
+            rows=self._history(),
             status=status,
             message=say_ending(status, self._stage, self._start.number),
             algorithm=self._objective.algorithm,

@@ -230,7 +230,6 @@ class DiffraxSum(AbstractObjective):
         self.algorithm, self.sensitivity, self.reason = first.algorithm, first.sensitivity, first.reason
         self.most_steps = max(part.most_steps for part in self.parts)
         self._penalties = [compile_penalty(penalty) for penalty in request.penalties]
-        self.terms = np.zeros(1 + len(self._penalties))
 
     def value(self, x: np.ndarray) -> float:
         total = sum(part.value(x[picks]) for part, picks in zip(self.parts, self._picks, strict=True))
@@ -248,18 +247,17 @@ class DiffraxSum(AbstractObjective):
         return total, gradient
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        gradient = np.zeros(x.size)
-        self.terms[:] = 0.0
+        total, gradient = 0.0, np.zeros(x.size)
         for part, picks in zip(self.parts, self._picks, strict=True):
             value, slope = part.value_and_gradient(x[picks])
-            self.terms[0] += value
+            total += value
             gradient[picks] += slope
-        for k, penalty in enumerate(self._penalties, 1):
+        for penalty in self._penalties:
             with double_precision():
                 value, slope = penalty(x)
-            self.terms[k] = value
+            total += float(value)
             gradient += np.asarray(slope)
-        return _if_finite(float(self.terms.sum()), gradient)
+        return _if_finite(total, gradient)
 
 
 @lru_cache(maxsize=64)

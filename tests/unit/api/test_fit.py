@@ -89,7 +89,7 @@ def test_fit_finds_the_rate(problem, data):
     assert float(result.p.k) == pytest.approx(0.7, abs=1e-4)
     assert float(result.parameters.n) == 2  # an integer is a setting
     assert result.loss < 1e-7
-    columns = "loss gradient_norm horizon seconds rejected status validation_loss".split()
+    columns = "loss gradient_norm horizon seconds rejected status validation_loss terms".split()
     assert list(result.history.data_vars) == columns
     assert result.history.horizon.values[0] == 1.0 and result.history.horizon.values[-1] == 4.0
     assert (np.diff(result.history.seconds) >= 0).all()
