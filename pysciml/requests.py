@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ class SolveRequest:
     mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[Capability]:
         kinds = {"root" if event.times is None else "preset" for event in self.events}
         events = (Capability("event", kind) for kind in kinds)

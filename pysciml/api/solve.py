@@ -1,6 +1,7 @@
 """solve(): an initial-value problem as a Dataset."""
 
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -96,10 +97,11 @@ def solve(
     >>> dict(ds.sizes), round(float(ds.x[-1]), 4)
     ({'time': 11}, 0.0821)
     """
-    check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
+    if unknown:
+        check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     check_switches(progress, check, output)
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "progress": progress}
-    request, shown = make_request("solve", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
+    request, shown = _recall_request(problem, algorithm, saveat, {"rtol": rtol, "atol": atol, **steps})
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
@@ -111,6 +113,40 @@ def solve(
         message = failure_message("solve", raw, failure, problem, chosen.name)
         raise SolveFailed(message, raw.status[0], answer, failure)
     return answer
+
+
+_LAST: WeakKeyDictionary[ODEProblem, tuple] = WeakKeyDictionary()  # problem: words of its last solve, what they made
+
+
+def _recall_request(problem, algorithm, saveat, words):
+    """What :func:`make_request` made of the same words for this problem the last time, or makes now."""
+    spelled = _spell((algorithm, saveat, *words.values()))
+    if spelled is not None and isinstance(problem, ODEProblem):
+        last, made = _LAST.get(problem, (None, None))
+        if last == spelled:
+            return made
+    made = make_request("solve", problem, algorithm, saveat, **words)
+    if spelled is not None:
+        _LAST[problem] = spelled, made
+    return made
+
+
+def _spell(values):
+    """Values as what can be compared: arrays by content, others with their type; None if one of them may change."""
+    spelled = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray and value.dtype.kind in "iufM" and value.nbytes < _MUCH:
+            spelled.append((value.dtype, value.shape, value.tobytes()))
+        elif kind in _CONSTANT:
+            spelled.append((kind, value))
+        else:
+            return None
+    return spelled
+
+
+_MUCH = 1_000_000  # bytes: times beyond are not kept
+_CONSTANT = frozenset((type(None), bool, int, float, str, Algorithm, np.float64, np.int64))
 
 
 def make_request(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -21,7 +22,30 @@ def to_dataset(
     ``settings`` is what the solve was asked; ``times`` are the save times as the user wrote them; ``events`` are the
     request's; ``failure`` is a dataclass that says why and where a solve failed.
     """
-    t = solution_times(raw, problem, times)
+    if times is None or len(raw.t) < len(times) or raw.u.nbytes > _MUCH or events or failure is not None:
+        return _make_dataset(raw, problem, engine, settings, times, events, failure)
+    facts = engine, settings, raw.status, raw.algorithm, raw.reason, raw.message, raw.statistics, raw.versions
+    last, said, ds = _LAST.get(problem, (None, None, None))
+    if last is not times or said != facts:
+        _LAST[problem] = times, facts, None
+        return _make_dataset(raw, problem, engine, settings, times)
+    if ds is None:
+        ds = _make_dataset(raw, problem, engine, settings, times)
+        _LAST[problem] = times, facts, ds
+    return ds.copy(data=_arrays(raw, problem))
+
+
+# problem: the save times and all that the attrs say of its last solution, and from the second of this kind on, the
+# Dataset. The next one differs from it in the states alone, and xarray takes five times as long to put it together as
+# to copy it.
+_LAST: WeakKeyDictionary[ODEProblem, tuple] = WeakKeyDictionary()
+_MUCH = 1_000_000  # bytes: solutions beyond are not kept
+
+
+def _make_dataset(raw, problem, engine, settings, times=None, events=(), failure=None):
+    """A Dataset from its parts."""
+    t = solution_times(raw, problem, times).copy()
+    t.flags.writeable = False  # it may be shared
     attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
     coords = {"time": ("time", t, attrs)} | _parameter_coords(problem)
     variables = {}
@@ -37,7 +61,7 @@ def to_dataset(
 
 def to_arrays(raw: RawSolution, problem: ODEProblem, times=None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A solution as ``(t, {name: array})``."""
-    return solution_times(raw, problem, times), _arrays(raw, problem)
+    return solution_times(raw, problem, times).copy(), _arrays(raw, problem)
 
 
 def _arrays(raw, problem):
@@ -117,7 +141,10 @@ def _strict(value):
 
 def _parameter_coords(problem):
     """Every parameter as a coordinate on its own dims, with their coordinates."""
-    variables, coords = _values_of(problem, _parameter_values(problem, problem.p_values))
+    values = _parameter_values(problem, problem.p_values)
+    for array in values.values():
+        array.flags.writeable = False  # they may be shared
+    variables, coords = _values_of(problem, values)
     return coords | variables
 
 

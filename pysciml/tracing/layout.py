@@ -22,11 +22,11 @@ class Entry:
     is_float: bool = True  # an integer parameter is a setting, not something to be fitted
     table: Table | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def slice(self) -> slice:
         return slice(self.start, self.start + self.size)
 

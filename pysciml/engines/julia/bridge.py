@@ -22,7 +22,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from ...errors import EngineUnavailable, PySciMLError, UnsupportedByEngine
-from .embed import EmbeddedJulia, JuliaError
+from .embed import EmbeddedJulia, JuliaError, Packed
 from .route import Route, apply_route
 
 PATIENCE = 1.0  # seconds that an interrupted call is given for its partial result
@@ -35,12 +35,12 @@ _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 
 
 class _Call:
-    """A call on its way through the queue, and its answer."""
+    """A call, or the route of a boot, on its way through the queue, and its answer."""
 
-    __slots__ = ("answer", "arguments", "error", "is_done", "like", "name")
+    __slots__ = ("answer", "error", "is_done", "like", "what")
 
-    def __init__(self, name: str, arguments: tuple, like: Hashable = None):
-        self.name, self.arguments, self.like = name, arguments, like
+    def __init__(self, what: Packed | Route, like: Hashable = None):
+        self.what, self.like = what, like
         self.answer: Any = None
         self.error: BaseException | None = None
         self.is_done = threading.Lock()
@@ -77,7 +77,7 @@ class Bridge:
                     "juliacall was imported before pysciml's Julia engine was started; a process has one Julia, and "
                     "pysciml must start it itself: use one of the two in a process of its own"
                 )
-            self._boot = _Call("boot", (route,))
+            self._boot = _Call(route)
             self._jobs.put(self._boot)
         handler = _get_sigint()
         try:
@@ -93,13 +93,13 @@ class Bridge:
 
     def call(
         self,
-        name: str,
+        name: str | Packed,
         *arguments,
         has_partial: bool = False,
         watch: Callable[[list[float]], None] | None = None,
         like: Hashable = None,
     ):
-        """The result of one of ``julia/src/bridge.jl``'s functions.
+        """The result of one of ``julia/src/bridge.jl``'s functions, by its name or packed with its arguments.
 
         Calls with the same ``like`` are expected to take about the same time; a function called with one must leave
         nothing behind, since it may be called twice. ``watch`` is given the progress numbers a few times a second. On
@@ -114,11 +114,12 @@ class Bridge:
             In a forked child.
         """
         self._check_process()
+        packed = name if isinstance(name, Packed) else Packed(name, arguments)
         if like is not None and like in self._quick and watch is None:
-            job = _Call(name, arguments, like)
+            job = _Call(packed, like)
             if self._call_here(job):
                 return job.result()
-        job = _Call(name, arguments, like)
+        job = _Call(packed, like)
         self._jobs.put(job)
         try:
             if not _is_soon(job.is_done):
@@ -143,7 +144,7 @@ class Bridge:
         while (job := self._jobs.get()) is not None:
             with self._turn:
                 if isinstance(job, int):  # the key of a handle
-                    julia.call("give_up", (job,))
+                    julia.call(Packed("give_up", (job,)))
                 else:
                     self._serve(julia, job)
             if isinstance(job, _Call):
@@ -153,7 +154,7 @@ class Bridge:
 
     def _call_here(self, job):
         """Whether the call was made by this thread: it is the main one, Julia is free, and it did not become late."""
-        if threading.current_thread() is not threading.main_thread() or self._turn.locked():
+        if threading.get_ident() != threading.main_thread().ident or self._turn.locked():
             return False
         julia = self._julia
         with self._turn:  # should it be taken just now, the wait for it hears Ctrl-C
@@ -164,12 +165,12 @@ class Bridge:
         start = time.perf_counter()
         try:
             if job is self._boot:
-                self._start(julia, *job.arguments)
+                self._start(julia, job.what)
             else:
                 julia.flag.value, julia.allowed.value = 0, allowed
-                job.answer = julia.call(job.name, job.arguments)
+                job.answer = julia.call(job.what)
         except JuliaError as error:
-            job.error = _read_error(job.name, error.message.strip().splitlines()[0])
+            job.error = _read_error(job.what.name, error.message.strip().splitlines()[0])
             job.error.__cause__ = error
         except BaseException as error:
             job.error = error

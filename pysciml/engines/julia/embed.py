@@ -43,6 +43,19 @@ class Handle:
         self._release(self.key)
 
 
+class Packed:
+    """A call of a function of ``julia/src/bridge.jl`` as Julia reads it, which can be made any number of times."""
+
+    __slots__ = ("_arguments", "message", "n_cells", "name")
+
+    def __init__(self, name: str, arguments: Sequence):
+        cells: list[bytes] = []
+        data = bytearray()
+        _pack([name, *arguments], cells, data)
+        self.name, self.message, self.n_cells = name, b"".join((*cells, data)), len(cells)
+        self._arguments = arguments  # handles among them are not given up before this
+
+
 class EmbeddedJulia:
     """A Julia that loads our package. One thread starts and stops it; calls come from any, one at a time."""
 
@@ -69,14 +82,11 @@ class EmbeddedJulia:
         self._enter = ctypes.CFUNCTYPE(ctypes.c_int8)(enter)
         ctypes.CFUNCTYPE(ctypes.c_int8)(leave)()  # or garbage collections in other threads' calls wait for this thread
 
-    def call(self, name: str, arguments: Sequence):
-        """What a function of ``julia/src/bridge.jl`` gives: numbers, texts, copies of arrays, handles, tuples."""
-        cells: list[bytes] = []
-        data = bytearray()
-        _pack([name, *arguments], cells, data)
-        answer, found = _copy_answer(self._exchange(b"".join((*cells, data)), len(cells)))
+    def call(self, call: Packed):
+        """What a call gives: numbers, texts, copies of arrays, handles, tuples."""
+        answer, found = _copy_answer(self._exchange(call.message, call.n_cells))
         if len(found) > _FREE_AT_ONCE:
-            self.call("give_up", [0])
+            self.call(Packed("give_up", [0]))
         return _unpack(answer, found, self._release)
 
     def stop(self) -> None:

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from .checks import (
     refuse_reversal,
     stop_times,
 )
-from .embed import Handle
+from .embed import Handle, Packed
 from .environment import is_compiled
 from .fit import JuliaStages
 from .loading import NO_TIMES, Loader, floats, output_size
@@ -59,12 +60,15 @@ class JuliaEngine(AbstractEngine):
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
         self._load = Loader(bridge)
+        self._packed: WeakKeyDictionary[SolveRequest, Packed] = WeakKeyDictionary()
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        name, arguments = self._solve_call(request)
+        packed = self._packed.get(request)
+        if packed is None:
+            packed = self._packed[request] = Packed(*self._solve_call(request))
         like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
-        with _progress_bar(request) as watch:
-            answer = self._bridge.call(name, *arguments, has_partial=True, watch=watch, like=like)
+        with _progress_bar(request) if request.progress else nullcontext() as watch:
+            answer = self._bridge.call(packed, has_partial=True, watch=watch, like=like)
         return self._read_solution(request, answer)
 
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
@@ -275,10 +279,7 @@ def _options(request):
 
 @contextmanager
 def _progress_bar(request):
-    """What shows how far a solve is, or None if the request doesn't want it."""
-    if not request.progress:
-        yield None
-        return
+    """What shows how far a solve is."""
     from tqdm.auto import tqdm
 
     t0, t1 = request.t_span

@@ -123,3 +123,39 @@ def test_a_word_of_another_engine(scipy_engine):
     ):
         ps.solve(PROBLEM, "Rodas5P")
     assert not scipy_engine.requests
+
+
+def test_asking_again_reads_nothing_anew(scipy_engine):
+    problem, saveat = PROBLEM.remake(), np.linspace(0, 4, 9)
+    first = ps.solve(problem, saveat=saveat)
+    again = [ps.solve(problem, saveat=saveat) for _ in range(3)]
+    assert all(request is scipy_engine.requests[0] for request in scipy_engine.requests)
+    assert all(ds.identical(first) for ds in again)
+    for other in (
+        {"rtol": 1e-4},
+        {"max_steps": 99},
+        {"algorithm": "Tsit5"},
+        {"saveat": list(saveat)},
+        {"tstops": [1.0]},
+    ):
+        ps.solve(problem, **({"saveat": saveat} | other))
+        assert scipy_engine.requests[-1] is not scipy_engine.requests[0]
+    saveat[3] = 1.25
+    assert ps.solve(problem, saveat=saveat).time[3] == 1.25
+    with pytest.raises(ps.ProblemError, match="max_steps must be a positive integer"):
+        [ps.solve(problem, saveat=saveat, max_steps=steps) for steps in (1, True)]
+
+
+def test_what_is_done_to_a_result_does_not_show_in_the_next(scipy_engine):
+    problem, saveat = PROBLEM.remake(), np.linspace(0, 4, 9)
+    first, *_, changed = (ps.solve(problem, saveat=saveat) for _ in range(4))
+    changed.x[:] = 7.0
+    changed["new"] = changed.x * 2
+    changed.coords["k"] = 9.0
+    for attrs in (changed.attrs, changed.x.attrs, changed.time.attrs):
+        attrs["note"] = "changed"
+    t, _ = ps.solve(problem, saveat=saveat, output="arrays")
+    t[:] = 0.0
+    assert ps.solve(problem, saveat=saveat).identical(first)
+    other = ps.solve(problem.remake(p={"k": 1.0}), saveat=saveat)
+    assert float(other.k) == 1.0 and other.x[-1] < first.x[-1]
