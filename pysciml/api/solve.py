@@ -1,7 +1,6 @@
 """solve(): an initial-value problem as a Dataset."""
 
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -115,19 +114,16 @@ def solve(
     return answer
 
 
-_LAST: WeakKeyDictionary[ODEProblem, tuple] = WeakKeyDictionary()  # problem: words of its last solve, what they made
-
-
 def _recall_request(problem, algorithm, saveat, words):
     """What :func:`make_request` made of the same words for this problem the last time, or makes now."""
     spelled = _spell((algorithm, saveat, *words.values()))
     if spelled is not None and isinstance(problem, ODEProblem):
-        last, made = _LAST.get(problem, (None, None))
+        last, made = problem.memory.get("request", (None, None))
         if last == spelled:
             return made
     made = make_request("solve", problem, algorithm, saveat, **words)
     if spelled is not None:
-        _LAST[problem] = spelled, made
+        problem.memory["request"] = spelled, made
     return made
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import xarray as xr
@@ -24,21 +23,19 @@ def to_dataset(
     """
     if times is None or len(raw.t) < len(times) or raw.u.nbytes > _MUCH or events or failure is not None:
         return _make_dataset(raw, problem, engine, settings, times, events, failure)
+    # Where these are equal, the next solution differs from the last one in the states alone; xarray takes five times
+    # as long to put a Dataset together as to copy one.
     facts = engine, settings, raw.status, raw.algorithm, raw.reason, raw.message, raw.statistics, raw.versions
-    last, said, ds = _LAST.get(problem, (None, None, None))
+    last, said, ds = problem.memory.get("solution", (None, None, None))
     if last is not times or said != facts:
-        _LAST[problem] = times, facts, None
+        problem.memory["solution"] = times, facts, None
         return _make_dataset(raw, problem, engine, settings, times)
     if ds is None:
         ds = _make_dataset(raw, problem, engine, settings, times)
-        _LAST[problem] = times, facts, ds
+        problem.memory["solution"] = times, facts, ds
     return ds.copy(data=_arrays(raw, problem))
 
 
-# problem: the save times and all that the attrs say of its last solution, and from the second of this kind on, the
-# Dataset. The next one differs from it in the states alone, and xarray takes five times as long to put it together as
-# to copy it.
-_LAST: WeakKeyDictionary[ODEProblem, tuple] = WeakKeyDictionary()
 _MUCH = 1_000_000  # bytes: solutions beyond are not kept
 
 

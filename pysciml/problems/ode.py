@@ -213,6 +213,11 @@ class ODEProblem:
         """Parameters as a read-only record of the kind that the model sees; networks can be called on arrays."""
         return make_record(self.p_layout, self.p_values)
 
+    @cached_property
+    def memory(self) -> dict:
+        """What other rooms keep of this problem from one call to the next; not of its equals, and not in files."""
+        return {}
+
     def remake(
         self, *, u0=None, p=None, t_span=None, dims=None, coords=None, units=None, name=None, events=None
     ) -> "ODEProblem":

@@ -159,3 +159,11 @@ def test_what_is_done_to_a_result_does_not_show_in_the_next(scipy_engine):
     assert ps.solve(problem, saveat=saveat).identical(first)
     other = ps.solve(problem.remake(p={"k": 1.0}), saveat=saveat)
     assert float(other.k) == 1.0 and other.x[-1] < first.x[-1]
+
+
+def test_equal_problems_keep_their_own_labels(scipy_engine):
+    start = [xr.DataArray(2.0, attrs={"units": "mg", "long_name": name}) for name in ("drug", "tracer")]
+    problems = [ps.ODEProblem(decay, {"x": x}, (0, 4), {"k": 0.5}) for x in start]
+    assert problems[0] == problems[1]
+    names = [ps.solve(problem, saveat=np.array([1.0, 4.0])).x.attrs["long_name"] for problem in 2 * problems]
+    assert names == ["drug", "tracer", "drug", "tracer"]
