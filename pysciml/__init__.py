@@ -21,6 +21,7 @@ from .errors import (
     TraceError,
     UnsupportedByEngine,
 )
+from .fitting.batches import Minibatch
 from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
 from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
 from .fitting.penalties import L2
@@ -108,6 +109,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Library",
     "LogNormal",
+    "Minibatch",
     "NegativeBinomial",
     "MultiStart",
     "MultipleShooting",

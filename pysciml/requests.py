@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .fitting.batches import draw_batches
 from .fitting.stages import Stage
 from .ir.evaluate import evaluate_program
 from .ir.program import Program
@@ -182,6 +183,16 @@ class FitRequest:
         if not stage.weight_decay or self.decayed is None:
             return np.zeros(0)
         return stage.weight_decay * self.decayed.astype(np.float64)
+
+    def batches_of(self, stage: Stage, done: int) -> np.ndarray:
+        """The places of the parts that each evaluation of a stage sees ``(steps + 1, batch)``, -1: all; empty: all do.
+
+        ``done`` is the number of iterations before it.
+        """
+        used = np.flatnonzero(stage.rows)
+        if not 0 < stage.batch < used.size:
+            return np.zeros((0, 0), dtype=np.int64)
+        return draw_batches(used, stage.batch, self.seed, done, stage.steps)
 
     @property
     def needs(self) -> frozenset[Capability]:

@@ -219,14 +219,15 @@ function nearby_values(objective::Objective, x, points)
 end
 
 """
-    stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, path)
+    stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, batches, path)
 
 Run one stage of a fit (see `Stage`) over the first `rows` of each part: the best x, its value, the history
 `(column, iteration)`, how it ended, the words of algorithm and sensitivity at the end, and what went wrong with the files.
 """
-function stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, path)
+function stage_request(objective, x, is_auto, rows, factor, optimizer, steps, rates, clip, decay, batches, path)
     use_rows!(objective, collect(Int, rows), factor)
-    stage = Stage(string(optimizer), Int(steps), floats(rates), Float64(clip), floats(decay), string(path))
+    batches = Matrix{Int}(batches)
+    stage = Stage(string(optimizer), Int(steps), floats(rates), Float64(clip), floats(decay), batches, string(path))
     fit, ending = run_stage(objective, stage, floats(x), Bool(is_auto))
     history = reduce(hcat, fit.history; init = zeros(columns(fit), 0))
     return fit.best_x, fit.best, history, ending, chosen_words(objective)..., fit.trouble

@@ -1,12 +1,16 @@
 # A stage of a fit: an optimizer that asks for values and gradients. `pysciml/engines/fit.py` runs stage after stage.
 
-"What a stage is told: `rates`, one a step, the longest gradient `clip`, and `decay`, one an element of x, are for first-order ones."
+"""
+What a stage is told: `rates`, one a step, the longest gradient `clip`, `decay`, one an element of x, and `batches` are for
+first-order ones. A column of `batches` holds the places of the parts that an evaluation sees, or zeros: all. Empty: all do.
+"""
 struct Stage
     optimizer::String
     steps::Int
     rates::Vector{Float64}
     clip::Float64
     decay::Vector{Float64}
+    batches::Matrix{Int}
     path::String # of the files that a killed stage goes on from, their endings left out; "": there are none
 end
 
@@ -44,6 +48,7 @@ function run_stage(objective, stage, x, is_auto)
     n = length(x)
     fit = Fit(objective, stage, is_auto, time(), [], copy(x), Inf, zeros(n), copy(x), 0, 0, 0, nothing, "")
     fill!(view(PROGRESS, 1:4), 0.0)
+    use_batch!(objective, Int[])
     look!(fit, x)
     ending = try
         if haskey(FIRST_ORDER, stage.optimizer)
@@ -75,7 +80,7 @@ function try_point!(fit, x)
         return value, gradient
     end
     fit.in_a_row = 0
-    if value < fit.best
+    if value < fit.best && is_whole(fit.objective)
         fit.best = value
         fit.best_x = copy(x)
         fit.best_gradient = copy(gradient)
@@ -160,6 +165,7 @@ function run_first_order!(fit, x)
     state, scale = Optimisers.init(rule, x), 1.0
     saved = isempty(stage.path) ? nothing : read_numbers(stage.path * ".state")
     if saved === nothing
+        use_batch!(fit, 0)
         value, gradient = try_point!(fit, x)
         isfinite(value) || return
     else
@@ -173,6 +179,7 @@ function run_first_order!(fit, x)
         state, direction = Optimisers.apply!(rule, state, x, clip_gradient(gradient, stage.clip))
         next = x .- rate .* direction
         isempty(stage.decay) || (next .-= rate .* stage.decay .* x)
+        use_batch!(fit, step)
         value, slope = try_point!(fit, next)
         is_interrupted() && return
         note!(fit, value, norm(slope), next)
@@ -188,6 +195,12 @@ function run_first_order!(fit, x)
         end
     end
     return
+end
+
+"Look at the parts of an evaluation, counted from 0."
+function use_batch!(fit::Fit, evaluation)
+    isempty(fit.stage.batches) || use_batch!(fit.objective, filter(>(0), fit.stage.batches[:, evaluation + 1]))
+    return nothing
 end
 
 function clip_gradient(gradient, longest)

@@ -86,7 +86,7 @@ function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
     call_sample("value_and_gradient", objective, SAMPLE_X)
     call_sample("nearby_values", objective, SAMPLE_X, reshape(SAMPLE_X, :, 1))
     for (optimizer, rates) in (("adam", [0.01, 0.01]), ("lbfgs", Float64[]))
-        call_sample("stage_request", objective, SAMPLE_X, false, 1, 1.0, optimizer, 2, rates, Inf, Float64[], "")
+        call_sample("stage_request", objective, SAMPLE_X, false, 1, 1.0, optimizer, 2, rates, Inf, Float64[], zeros(Int, 0, 0), "")
     end
     return nothing
 end

@@ -3,13 +3,24 @@
 """
     ObjectiveSum
 
-The sum of objectives, each a function of the elements `picks` of x, and of penalties: Programs of x with one output.
+The sum of objectives, each a function of the elements `picks` of x, and of penalties: Programs of x with one output. If there
+is a `batch`, places of parts, gradients are those of these in place of all.
 """
 struct ObjectiveSum
     parts::Vector{Objective}
     picks::Vector{Vector{Int}}
     penalties::Vector{Program}
+    batch::Vector{Int}
 end
+
+ObjectiveSum(parts, picks, penalties) = ObjectiveSum(parts, picks, penalties, Int[])
+
+"Look at some parts only, or at all if there are none."
+use_batch!(o::ObjectiveSum, batch) = (copy!(o.batch, batch); nothing)
+use_batch!(::Objective, batch) = nothing
+
+is_whole(o::ObjectiveSum) = isempty(o.batch)
+is_whole(::Objective) = true
 
 "Use the first rows only, `rows[k]` of the k-th part (0: none), and multiply weights by a factor."
 function use_rows!(o::Objective, rows, factor)
@@ -40,14 +51,19 @@ end
 "Value and gradient; NaN everywhere if a solve fails."
 function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     total, gradient, slope = 0.0, zero(x), similar(x)
-    for (part, picks) in zip(o.parts, o.picks)
+    for k in (is_whole(o) ? eachindex(o.parts) : o.batch)
+        part, picks = o.parts[k], o.picks[k]
         part.rows > 0 || continue
         value, part_gradient = objective_gradient(part, x[picks])
         isfinite(value) || return NaN, fill!(gradient, NaN)
         total += value
-        for (i, k) in enumerate(picks)
-            gradient[k] += part_gradient[i]
+        for (i, place) in enumerate(picks)
+            gradient[place] += part_gradient[i]
         end
+    end
+    if !is_whole(o) # it stands for all
+        share = count(part -> part.rows > 0, o.parts) / length(o.batch)
+        total, gradient = share * total, share .* gradient
     end
     for penalty in o.penalties
         penalty.pullback(slope, x, ONE)

@@ -484,14 +484,14 @@ end
     near = start
     for (optimizer, steps, rows) in (("adam", 50, 5), ("lbfgs", 100, 17), ("bfgs", 100, 17))
         rates = optimizer == "adam" ? fill(0.02, steps) : Float64[]
-        x, v, history, ending, word, = PySciML.stage_request(o, near, false, rows, 1.0, optimizer, steps, rates, Inf, [], "")
+        x, v, history, ending, word, = PySciML.stage_request(o, near, false, rows, 1.0, optimizer, steps, rates, Inf, [], zeros(Int, 0, 0), "")
         @test ending == "done" && word == "Tsit5"
         @test size(history, 1) == 5 && 0 < size(history, 2) <= steps && issorted(history[3, :])
         rows == 17 && @test x ≈ truth rtol = 1.0e-4
         rows == 17 && @test v < 1.0e-8
         optimizer == "adam" && (near = x)
     end
-    bad = PySciML.stage_request(o, [1.0, 1.0, 1.0e6, 1.0, 1.0e6, 3.0], false, 17, 1.0, "adam", 5, fill(0.1, 5), Inf, [], "")
+    bad = PySciML.stage_request(o, [1.0, 1.0, 1.0e6, 1.0, 1.0e6, 3.0], false, 17, 1.0, "adam", 5, fill(0.1, 5), Inf, [], zeros(Int, 0, 0), "")
     @test isempty(bad[3]) && bad[2] == Inf && bad[4] == "no start"
 end
 
@@ -519,7 +519,7 @@ end
 
 @testset "first-order stages, killed after $killed steps, by $optimizer" for optimizer in ("adam", "lion", "rmsprop"), killed in (1, 7)
     o = objective(LOTKA_VOLTERRA, 2, 4, fill(1.0, 6), [0.5, 1.0], ones(2, 2); word = "Tsit5", rtol = 1.0e-8, atol = 1.0e-8)
-    run(steps, path) = PySciML.stage_request(o, fill(1.1, 6), false, 2, 1.0, optimizer, steps, fill(0.01, 20), 0.5, fill(0.1, 6), path)
+    run(steps, path) = PySciML.stage_request(o, fill(1.1, 6), false, 2, 1.0, optimizer, steps, fill(0.01, 20), 0.5, fill(0.1, 6), zeros(Int, 0, 0), path)
     mktempdir() do folder
         PySciML.SAVE_SECONDS[] = -1.0
         whole, path = run(20, ""), joinpath(folder, "stage")

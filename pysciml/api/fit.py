@@ -14,6 +14,7 @@ from ..engines.base import AbstractEngine, Report, Status, check_capabilities
 from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
+from ..fitting.batches import Minibatch, read_batch
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
 from ..fitting.shooting import make_stages
 from ..fitting.strategies import GrowingHorizon, read_strategy
@@ -58,6 +59,7 @@ def fit(
     priors: None | Mapping[str, object] = None,
     penalty=None,
     validation: Holdout | None = None,
+    batch: Minibatch | None = None,
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -105,6 +107,9 @@ def fit(
         see :func:`objective`.
     validation : Holdout, optional
         What is held out of the fit, by whose loss it stops and its result is chosen.
+    batch : Minibatch, optional
+        How many experiments a step looks at, for optimizers that follow the gradient by a learning rate; ``optimizer``
+        is then ``Adam()`` where it is left out. None: all.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -145,9 +150,8 @@ def fit(
     """
     check_keywords("fit", unknown, fit.__kwdefaults__ or ())
     check_verify(verify)
-    optimizers = read_optimizers(optimizer)
-    warm, horizon = read_strategy(strategy)
-    seed = check_seed(seed)
+    optimizers = read_optimizers(optimizer, batch is not None)
+    (warm, horizon), seed = read_strategy(strategy), check_seed(seed)
     everything = _read_data(problem, data, over, time)
     fitted, held = (everything, ()) if validation is None else split(validation, everything, problem)
     more = {"over": over, "weights": weights, "priors": priors, "penalty": penalty, "experiments": fitted}
@@ -155,7 +159,7 @@ def fit(
     horizon = _choose_horizon(strategy, horizon, misfit)
     make, z0 = scale_misfit(misfit)
     others = make_others(misfit, held)
-    request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed)
+    request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, batch, seed)
     trained = _trained_names(misfit)
     chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr((*warm, horizon)), "seed": seed}
     settings = {"loss": repr(misfit.loss), "trained": trained, **chosen, **_settings_of(misfit)}
@@ -192,12 +196,12 @@ def _choose_horizon(strategy, horizon, misfit) -> GrowingHorizon:
     return GrowingHorizon(stages=1) if strategy == "auto" and is_fitted else horizon
 
 
-def _make_request(misfit, others, make, z0, optimizers, horizon, validation, seed) -> FitRequest:
+def _make_request(misfit, others, make, z0, optimizers, horizon, validation, batch, seed) -> FitRequest:
     """What the engine is asked; ``others`` are the experiments that are held out, or those whose later data are."""
     observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
     starts = [one.problem.span[0] for one in misfit.members]
     every, patience = (validation.every, validation.patience) if validation else (0, 0)
-    stages = make_stages(horizon, optimizers, observed, starts, every)
+    stages = make_stages(horizon, optimizers, observed, starts, every, read_batch(batch, len(misfit.members)))
     looked_at = others.request(make, z0) if others else None
     request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit), looked_at, patience)
     check_optimizers(optimizers, request.objective, misfit.engine)

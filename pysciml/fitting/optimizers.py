@@ -326,14 +326,23 @@ _CLASSES = {cls.__name__: cls for cls in (Adam, AdamW, Lion, RMSProp, LBFGS, BFG
 _WORDS = {name.lower(): cls for name, cls in _CLASSES.items()}
 
 
-def read_optimizers(optimizer: Optimizer | str | Sequence[Optimizer | str] | None) -> tuple[Optimizer, ...]:
-    """The optimizers to be run in order; ProblemError for anything that isn't one."""
+def read_optimizers(
+    optimizer: Optimizer | str | Sequence[Optimizer | str] | None, has_batches: bool = False
+) -> tuple[Optimizer, ...]:
+    """The optimizers to be run in order; ProblemError for anything that isn't one, or can't be with minibatches."""
     if optimizer is None:
-        return (Adam(), LBFGS())
+        return (Adam(),) if has_batches else (Adam(), LBFGS())
     items = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
     if not items:
         raise ProblemError("optimizer: the list is empty; leave it out for Adam then LBFGS")
-    return tuple(_read_one(item) for item in items)
+    found = tuple(_read_one(item) for item in items)
+    for item in found if has_batches else ():
+        if not isinstance(item, FirstOrder):
+            raise ProblemError(
+                f"optimizer: {type(item).__name__} needs the same loss at each step, which batch= changes; "
+                "use ps.Adam(), AdamW, Lion or RMSProp, then fit result.problem without batch="
+            )
+    return found
 
 
 def _read_one(item):

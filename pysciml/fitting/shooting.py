@@ -16,12 +16,14 @@ def make_stages(
     observed: Sequence[tuple[np.ndarray, np.ndarray]],
     starts: Sequence[float],
     every: int = 0,
+    batch: int = 0,
 ) -> tuple[Stage, ...]:
     """The stages of a fit, the first optimizer's steps shared out over the horizons.
 
     ``observed`` holds times ``(time,)`` and a mask ``(time, measured)`` of data for each trajectory, ``starts`` the
     times of their initial values. A horizon is counted from these. Stages of the whole span are cut into pieces of
-    ``every`` iterations (0: not cut), after which held-out data are looked at.
+    ``every`` iterations (0: not cut), after which held-out data are looked at. A step looks at ``batch`` trajectories
+    (0: at all).
     """
     counts = [np.concatenate([[0], np.cumsum(mask.sum(axis=1))]) for _, mask in observed]
     total = sum(count[-1] for count in counts)
@@ -41,6 +43,7 @@ def make_stages(
             rows=rows,
             factor=float(total / sum(count[n] for count, n in zip(counts, rows, strict=True))),
             is_looked=bool(every) and rows == plan[-1],
+            batch=batch,
             horizon=float(max(times[n - 1] for (times, _), n in zip(observed, rows, strict=True) if n)),
             **_options(optimizer),
         )

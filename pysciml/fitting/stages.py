@@ -25,6 +25,7 @@ class Stage:
     weight_decay: float = 0.0
     sigma: float = 0.3
     is_looked: bool = False  # held-out data are looked at when it has ended
+    batch: int = 0  # parts of the sum that a step looks at; 0: all
     population: int = 0
 
     @property

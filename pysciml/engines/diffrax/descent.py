@@ -76,8 +76,8 @@ class FirstOrder:
             leaves, tree = jax.tree.flatten(self._memory)
             self._memory = jax.tree.unflatten(tree, [saved[f"memory_{k}"] for k in range(len(leaves))])
 
-    def step(self, evaluate: Evaluate) -> Point:
-        """The next point that it visits."""
+    def step(self, evaluate: Evaluate, is_whole: bool = True) -> Point:
+        """The next point that it visits; it may be the best if its value is that of the ``whole`` loss."""
         here, rate = self._here, self._scale * self._rates[self._taken]
         length = np.linalg.norm(here.gradient)
         gradient = here.gradient * (self._clip / length) if length > self._clip else here.gradient
@@ -88,7 +88,7 @@ class FirstOrder:
             self._here, self._memory, self._scale = self._best, self._begin(self._best.x), self._scale / 2
             return point
         self._here = point
-        if point.value < self._best.value:
+        if is_whole and point.value < self._best.value:
             self._best = point
         return point
 

@@ -35,7 +35,7 @@ class Fit:
 
     def __init__(self, request: FitRequest, stage: Stage, start: Start, watch: Watch | None):
         self._request, self._stage, self._start, self._watch = request.objective, stage, start, watch
-        self._decay = request.decay_of(stage)
+        self._decay, self._batches = request.decay_of(stage), request.batches_of(stage, start.done)
         self._is_first_order = stage.optimizer in FIRST_ORDER
         self._begin = self._reported = self._saved = time.perf_counter()
         self._told = 0
@@ -50,6 +50,7 @@ class Fit:
     def run(self) -> Status:
         """Run it: how it ended."""
         saved = read_arrays(self._start.file("state")) if self._is_first_order else None
+        self._choose_batch(0)
         first = self._evaluate(self._start.x) if saved is None else self._restore(saved)
         if not first.is_finite:
             return Status.FAILED
@@ -65,7 +66,8 @@ class Fit:
 
     def _run_first_order(self, descent):
         while len(self._rows) < self._stage.steps:
-            self._take(descent.step(self._evaluate))
+            self._choose_batch(len(self._rows) + 1)
+            self._take(descent.step(self._evaluate, self._is_whole))
             if time.perf_counter() - self._saved > SAVE_SECONDS:
                 self._save(descent)
 
@@ -83,9 +85,18 @@ class Fit:
             self._reject(x)
             return point
         self._in_a_row = 0
-        if not point.value >= self._best.value:
+        if self._is_whole and not point.value >= self._best.value:
             self._best = point
         return point
+
+    def _choose_batch(self, evaluation):
+        """Look at the experiments of an evaluation, counted from 0."""
+        batch = self._batches[evaluation].tolist() if len(self._batches) else [-1]
+        self._objective.batch = None if batch[0] < 0 else batch
+
+    @property
+    def _is_whole(self):
+        return self._objective.batch is None
 
     def _reject(self, x):
         self._rejected += 1

@@ -1,6 +1,6 @@
 """The compiled objective: a loss of a solution's distance to data, and its gradient; sums of such."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -212,7 +212,12 @@ def _if_finite(value, gradient):
 
 
 class DiffraxSum(AbstractObjective):
-    """A sum of objectives and penalties; parts of which a stage uses no row are left out."""
+    """A sum of objectives and penalties; parts of which a stage uses no row are left out.
+
+    If there is a ``batch``, places of parts in the request, the gradient is that of these in place of all.
+    """
+
+    batch: Sequence[int] | None
 
     def __init__(
         self, request: SumRequest, x: np.ndarray | None = None, stage: Stage | None = None, least_steps: int = 2048
@@ -222,6 +227,7 @@ class DiffraxSum(AbstractObjective):
         rows = [len(part.solve.saveat) for part in request.parts] if stage is None else stage.rows
         used = [k for k, n in enumerate(rows) if n]
         factor = 1.0 if stage is None else stage.factor
+        self._used, self.batch = used, None
         self._picks = [request.picks[k] for k in used]
         self.parts = [
             DiffraxObjective(request.parts[k], x[request.picks[k]], rows[k], factor, least_steps, length) for k in used
@@ -248,10 +254,15 @@ class DiffraxSum(AbstractObjective):
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         total, gradient = 0.0, np.zeros(x.size)
-        for part, picks in zip(self.parts, self._picks, strict=True):
-            value, slope = part.value_and_gradient(x[picks])
+        places = range(len(self.parts)) if self.batch is None else [self._used.index(k) for k in self.batch]
+        for k in places:
+            picks = self._picks[k]
+            value, slope = self.parts[k].value_and_gradient(x[picks])
             total += value
             gradient[picks] += slope
+        if self.batch is not None:  # which stands for all
+            share = len(self.parts) / len(places)
+            total, gradient = share * total, share * gradient
         for penalty in self._penalties:
             with double_precision():
                 value, slope = penalty(x)

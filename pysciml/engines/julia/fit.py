@@ -43,6 +43,7 @@ class JuliaStages:
             stage.rates,
             float(stage.clip),
             floats(self._request.decay_of(stage)),
+            self._request.batches_of(stage, start.done).T + 1,
             "" if start.path is None else str(start.path),
             has_partial=True,
             watch=None if watch is None else lambda numbers: _watch_stage(watch, numbers),

@@ -1,0 +1,113 @@
+"""Steps that look at some of many experiments, on both engines."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import pysciml as ps
+from pysciml.api.misfit import make_misfit
+from pysciml.api.objective import natural
+from pysciml.engines.diffrax import fit as diffrax_fit
+from pysciml.engines.diffrax.objective import DiffraxSum
+from pysciml.fitting.batches import draw_batches
+
+TIMES = np.linspace(0.25, 3, 12)
+DOSES = xr.DataArray(np.linspace(0.0, 3.9, 40), {"patient": np.arange(40)}, "patient")
+PROBLEM = ps.ODEProblem(
+    lambda t, u, p: {"x": p.dose - p.k * u.x + p.m}, {"x": 2.0}, (0, 3), {"k": 0.7, "m": 0.6, "dose": 0.0}
+)
+BATCH = ps.Minibatch(trajectories=8)
+
+
+@pytest.fixture(scope="module")
+def data():
+    doses = DOSES.values[:, np.newaxis]
+    exact = doses + 0.2 + (1.8 - doses) * np.exp(-TIMES)  # k = 1, m = 0.2
+    noise = 0.1 * np.random.default_rng(0).standard_normal(exact.shape)
+    return xr.Dataset({"x": (("patient", "time"), exact + noise)}, {"patient": DOSES.patient, "time": TIMES})
+
+
+def fit(data, engine, optimizer, **more):
+    options = {"engine": engine, "algorithm": "Tsit5", "progress": False, "verify": "never", "strategy": ()}
+    return ps.fit(PROBLEM, data, over={"dose": DOSES}, trainable=["k", "m"], optimizer=optimizer, **options, **more)
+
+
+def test_batches_find_the_same_minimum(data, engine, tmp_path, monkeypatch):
+    """Killed on the way, too: the draws depend on seed and step only."""
+    whole = fit(data, engine, "lbfgs")
+    optimizer = ps.Adam(ps.Cosine(0.2, 1e-3), steps=250)
+    found = fit(data, engine, optimizer, batch=BATCH, penalty=lambda p: 1e-9 * p.k)
+    assert found.loss == pytest.approx(whole.loss, rel=1e-4)
+    assert [float(found.p[k]) for k in "km"] == pytest.approx([float(whole.p[k]) for k in "km"], rel=2e-2)
+    loss = found.history.loss.values
+    assert found.loss == min(loss[[99, 199, 249]]) and len(loss) == 250
+    assert np.ptp(loss[200:240]) > 1e-3 * found.loss  # batches differ
+
+    class Interrupting(ps.api.fit.ProgressBar):
+        def report(self, report):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(diffrax_fit, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(diffrax_fit, "SAVE_SECONDS", 0.0)
+    if engine == "julia":
+        (tmp_path / "hook.jl").write_text("SAVE_SECONDS[] = 0.0")
+        ps.engines.choose.choose_engine(engine)._bridge.call("include", str(tmp_path / "hook.jl"))
+    again = {"batch": BATCH, "penalty": lambda p: 1e-9 * p.k, "checkpoint": tmp_path / "fit"}
+    with monkeypatch.context() as patch:
+        patch.setattr("pysciml.api.fit.ProgressBar", Interrupting)
+        early = fit(data, engine, optimizer, **again)
+    assert early.status is ps.Status.INTERRUPTED and 0 < early.history.sizes["iteration"] < 250
+    resumed = fit(data, engine, optimizer, **again)
+    assert resumed.problem == found.problem
+    np.testing.assert_array_equal(resumed.history.loss, found.history.loss)
+
+
+def test_an_epoch_is_all_experiments(data, engine):
+    """The mean of a gradient over the batches of an epoch is the gradient of the sum, with its penalty."""
+    more = {"over": {"dose": DOSES}, "penalty": ps.L2(0.1, names="k")}
+    misfit = make_misfit(PROBLEM, data, "nmse", ["k", "m"], engine, "Tsit5", 1e-8, 1e-8, "auto", **more)
+    request = misfit.request(natural, misfit.x0)
+    objective = misfit.engine.make_objective(request)
+    value, gradient = objective.value_and_gradient(misfit.x0)
+    found = []
+    for batch in draw_batches(np.arange(40), 8, seed=3, done=999, steps=6)[1:6]:
+        if isinstance(objective, DiffraxSum):
+            objective.batch = batch.tolist()
+        else:
+            misfit.engine._bridge.call("use_batch!", objective.handle, batch + 1)
+        found.append(objective.value_and_gradient(misfit.x0))
+    assert np.mean([one for one, _ in found]) == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(np.mean([slope for _, slope in found], axis=0), gradient, rtol=1e-11)
+    assert np.ptp([one for one, _ in found]) > 0.01 * value
+
+
+def test_draws():
+    """Batches are cut from shuffled epochs; where a stage begins changes nothing."""
+    members = np.arange(3, 10)
+    table = draw_batches(members, 3, seed=5, done=0, steps=120)
+    assert table.shape == (121, 3)
+    assert [k for k, row in enumerate(table) if (row < 0).all()] == [0, 100, 120]
+    later = draw_batches(members, 3, seed=5, done=40, steps=40)
+    np.testing.assert_array_equal(later[1:40], table[41:80])
+    row = draw_batches(members, 1, seed=5, done=0, steps=80)[7:77].reshape(10, 7)
+    np.testing.assert_array_equal(np.sort(row), np.tile(members, (10, 1)))
+    assert len({tuple(epoch) for epoch in row.tolist()}) > 5
+    assert (table[1:100] != draw_batches(members, 3, seed=6, done=0, steps=120)[1:100]).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": [ps.Adam(), ps.LBFGS()]}, "LBFGS needs the same loss at each step, which batch= changes"),
+        ({"optimizer": ps.LevenbergMarquardt()}, "LevenbergMarquardt needs the same loss"),
+        ({"optimizer": ps.CMAES()}, "CMAES needs the same loss"),
+        ({"batch": ps.Minibatch(trajectories=2)}, "is more than the data have, 1 experiment"),
+        ({"batch": 8}, "batch must be ps.Minibatch"),
+    ],
+)
+def test_refused(changes, message):
+    one = xr.Dataset({"x": ("time", np.exp(-TIMES))}, {"time": TIMES})
+    with pytest.raises(ps.ProblemError, match=message):
+        ps.fit(PROBLEM, one, **({"batch": ps.Minibatch(1), "engine": "diffrax"} | changes))
+    with pytest.raises(ps.ProblemError, match="trajectories must be a positive integer"):
+        ps.Minibatch(trajectories=0)
