@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.engines import require_engine
 
@@ -63,8 +64,21 @@ def check_influenza(printed, folder):
     assert all((folder / f"influenza_{name}.png").stat().st_size > 5000 for name in pictures)
 
 
+def check_glucose(printed, folder):
+    found = re.findall(r"^(\w+): (\S+), standard error (\S+); profile (\S+) to (\S+), (.*)$", printed, re.MULTILINE)
+    shown = {name: (float(best), float(low), float(high), verdict) for name, best, _, low, high, verdict in found}
+    estimate, low, high, verdict = shown["sensitivity"]
+    assert 5e-4 < low < estimate < high < 1.3e-3 and verdict == "identifiable"
+    estimate, low, high, verdict = shown["effectiveness"]
+    assert low == -np.inf and estimate < high < 0.04 and verdict == "practically non-identifiable"
+    deviation = re.search(r"^residuals deviate by (\S+) mg/dL$", printed, re.MULTILINE)
+    assert float(deviation[1]) < 6
+    assert all((folder / f"glucose_{name}.png").stat().st_size > 5000 for name in shown)
+
+
 CHECKS = {
     "first_solve": check_first_solve,
+    "glucose": check_glucose,
     "hare_lynx_ude": check_hare_lynx,
     "influenza": check_influenza,
     "stiff_gradient": check_stiff_gradient,

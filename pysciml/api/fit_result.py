@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.members import find_member, join_members, over_to_dataset
-from ..datasets.to_dataset import parameters_to_dataset
+from ..datasets.to_dataset import parameters_to_dataset, values_to_dataset
 from ..engines.base import Status
 from ..errors import ProblemError
 from ..problems.ode import ODEProblem
@@ -86,8 +86,15 @@ class FitResult:
 
     @property
     def parameters(self) -> xr.Dataset:
-        """The fitted parameters as a Dataset, a network as its flat weights ``(net_weight,)``."""
-        return parameters_to_dataset(self.problem)
+        """The fitted parameters, and initial values that were fitted (``u0_<state>``), as a Dataset.
+
+        A network is its flat weights ``(net_weight,)``; what differs between experiments is over their batch dims.
+        """
+        problem, own = self.problem, self.over
+        starts = {f"u0_{name}": start for name, start in problem.u_layout.unflatten(problem.u0_values).items()}
+        fitted = {name: start for name, start in starts.items() if name in self.settings["trained"]}
+        ds = parameters_to_dataset(problem).merge(values_to_dataset(problem, fitted))
+        return ds.assign({name: own[name].assign_attrs(ds[name].attrs) for name in own.data_vars if name in ds})
 
     def predict(
         self, saveat=None, *, t_span=None, u0=None, p=None, over=None, **options

@@ -44,6 +44,11 @@ _EXAMPLES = {
         {"aurelia": "Paramecium aurelia in 0.5 cm3", "caudatum": "Paramecium caudatum in 0.5 cm3"},
         by="culture",
     ),
+    "glucose": _Example(
+        "minute",
+        {"time": "min", "glucose": "mg/dL", "insulin": "uU/mL"},
+        {"glucose": "glucose in plasma", "insulin": "insulin in plasma"},
+    ),
 }
 
 
@@ -52,19 +57,20 @@ def load_example(name: str) -> xr.Dataset:
 
     Parameters
     ----------
-    name : {"hare_lynx", "influenza", "theophylline", "paramecium"}
+    name : {"hare_lynx", "influenza", "theophylline", "paramecium", "glucose"}
         ``"hare_lynx"``: pelts of snowshoe hare and Canada lynx collected by the Hudson's Bay Company, 1900 to 1920.
         ``"influenza"``: boys in bed and convalescent in an English boarding school of 763 boys, by day of 1978.
         ``"theophylline"``: concentration in the serum of twelve subjects after an oral dose.
         ``"paramecium"``: two species of *Paramecium* in cultures alone and together, by day.
+        ``"glucose"``: glucose and insulin in the plasma of a healthy person after an injection of glucose.
 
     Returns
     -------
     xarray.Dataset
         One variable a quantity, NaN where nothing was measured: ``hare`` and ``lynx (time: 21)``; ``in_bed`` and
         ``convalescent (time: 14)``, by date; ``concentration (subject: 12, time: 78)`` with ``dose`` and
-        ``weight (subject: 12)``; ``aurelia`` and ``caudatum (culture: 3, time: 25)``. Units are in their attrs, and
-        ``attrs["source"]`` says where the data come from.
+        ``weight (subject: 12)``; ``aurelia`` and ``caudatum (culture: 3, time: 25)``; ``glucose`` and
+        ``insulin (time: 24)``. Units are in their attrs, and ``attrs["source"]`` says where the data come from.
 
     Raises
     ------
@@ -77,6 +83,7 @@ def load_example(name: str) -> xr.Dataset:
     Anonymous (1978), Influenza in a boarding school, British Medical Journal 1:587.
     Boeckmann, Sheiner and Beal (1994), NONMEM Users Guide, Part V, University of California, San Francisco.
     Gause (1934), The Struggle for Existence, Williams & Wilkins.
+    Pacini and Bergman (1986), Computer Methods and Programs in Biomedicine 23:113, doi:10.1016/0169-2607(86)90106-9.
 
     Examples
     --------

@@ -41,7 +41,15 @@ def smooth_states(observations: Observations, states: Layout) -> Smooth:
                     f"Collocation needs data of every state, and {entry.name!r} has {known.sum()} values"
                 )
             fit = make_smoothing_spline if known.sum() >= LEAST else CubicSpline
-            spline = fit(times[known], observations.values[known, column])
+            try:
+                spline = fit(times[known], observations.values[known, column])
+            except ValueError as error:  # the spline's equations are singular
+                gaps = np.diff(times[known])
+                raise ProblemError(
+                    f"Collocation: no smooth curve goes through the data of {entry.name!r}, whose times lie between "
+                    f"{gaps.min():.3g} and {gaps.max():.3g} apart; such data, often of stiff models, have no slopes to "
+                    "match: leave Collocation out"
+                ) from error
             values[:, column], slopes[:, column] = spline(points), spline.derivative()(points)
     return Smooth(points, values, slopes)
 

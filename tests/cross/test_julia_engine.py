@@ -69,6 +69,17 @@ def test_auto_says_what_ran():
     assert {"Rosenbrock23", "Rodas5P", "FBDF"} & set(ds.attrs["algorithm"].split(", "))
 
 
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+@pytest.mark.parametrize("n", [1, 60])
+def test_auto_sees_that_a_scarce_species_decays_quickly(n, rtol):
+    """A radical that is 1e13 times scarcer than what it comes from limits the steps, but no norm shows it."""
+    model = lambda t, u, p: {"x": -u.x, "radical": 1e-3 * u.x - 1e10 * u.radical}  # noqa: E731
+    problem = ps.ODEProblem(model, {"x": np.ones(n), "radical": np.zeros(n)}, (0, 10))
+    ds = ps.solve(problem, saveat=[5.0, 10.0], rtol=rtol, atol=1e-3 * rtol, engine="julia")
+    np.testing.assert_allclose(ds.x.values, np.exp([[-5.0], [-10.0]]) * np.ones(n), rtol=1e3 * rtol)
+    assert ds.attrs["algorithm"].split(", ")[-1] == ("FBDF" if n > 1 else {1e-6: "Rosenbrock23", 1e-8: "Rodas5P"}[rtol])
+
+
 def test_own_steps_include_both_ends():
     ds = ps.solve(ps.ODEProblem(decay, 1.0, (0.0, 1.0), 2.0), "Tsit5", engine="julia")
     assert float(ds.time[0]) == 0.0 and float(ds.time[-1]) == 1.0

@@ -167,6 +167,7 @@ def test_experiments_share_what_is_fitted_but_for_what_over_names(engine):
     assert float(result.p.k) == pytest.approx(0.7, abs=0.01) and 0.05 < result.p.s < 0.2
     np.testing.assert_allclose(result.over.u0_x, [52, 55, 60], atol=0.5)
     np.testing.assert_array_equal(result.over.dose, [2, 5, 10])
+    xr.testing.assert_equal(result.parameters.u0_x, result.over.u0_x)
     assert result.problem_at(subject="b").u0.x == result.over.u0_x.sel(subject="b")
     assert result.data.x.dims == ("subject", "replicate", "time")
     predicted = result.predict()

@@ -117,6 +117,8 @@ def test_initial_values_can_be_trained(problem, data):
     start = problem.remake(u0={"x": 1.0}, p={"k": 0.5})
     result = ps.fit(start, data, trainable=["k", "u0_x"], **OPTIONS)
     np.testing.assert_allclose([float(result.p.k), float(result.problem.u0.x)], [0.7, 2.0], atol=1e-3)
+    assert float(result.parameters.u0_x) == float(result.problem.u0.x)
+    assert f"u0_x = {float(result.problem.u0.x):.6g}" in repr(result)
 
 
 def test_fit_goes_on_from_a_learnt_network(data):

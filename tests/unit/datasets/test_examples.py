@@ -39,6 +39,14 @@ def test_paramecium():
     assert float(ds.aurelia.sel(culture="mixed", time=14)) == 387
 
 
+def test_glucose():
+    ds = load_example("glucose")
+    assert dict(ds.sizes) == {"time": 24} and ds.time.attrs["units"] == "min"
+    assert float(ds.glucose.max()) == 350 == float(ds.glucose.sel(time=2))
+    assert float(ds.insulin.max()) == 130 and float(ds.insulin.sum()) == 712
+    assert "10.1016/0169-2607(86)90106-9" in ds.attrs["source"]
+
+
 def test_unknown_example():
     with pytest.raises(ProblemError, match="no example 'hare_linx'.*did you mean 'hare_lynx'"):
         load_example("hare_linx")

@@ -79,7 +79,7 @@ def test_scales_come_from_the_data():
     inputs = np.array([[0, 1900], [8, 1901], [4, 1902], [0, 1903]])
     np.testing.assert_allclose(scale.center, inputs.mean(axis=0))
     np.testing.assert_allclose(scale.spread, inputs.std(axis=0))
-    rate = np.sqrt((8.0**2 + 4.0**2) / 2)
+    rate = (8.0 + 8.0) / 3.0  # up and down within three years
     np.testing.assert_allclose(scale.unit, [rate / 2], rtol=1e-6)  # the model doubles the network's output
 
 
@@ -87,3 +87,10 @@ def test_gaps_and_rates():
     seen = Observations(np.array([0.0, 1.0, 3.0]), np.array([[1.0, np.nan], [np.nan, np.nan], [7.0, np.nan]]))
     np.testing.assert_allclose(fill_gaps(seen, np.array([0.0, 5.0])), [[1, 5], [3, 5], [7, 5]])
     np.testing.assert_allclose(rates_of_change([seen]), [2.0, np.nan])
+
+
+def test_rates_do_not_count_where_data_stand_close():
+    """Of a stiff problem most data are early, where it is quick; the rate is that of the whole span."""
+    times = np.geomspace(1e-5, 1e5, 50)
+    seen = Observations(times, np.exp(-times / 1e-3)[:, np.newaxis])
+    np.testing.assert_allclose(rates_of_change([seen, seen]), [np.exp(-0.01) / 1e5])
