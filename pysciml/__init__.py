@@ -9,6 +9,7 @@ from .api.fit import fit
 from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
+from .api.sensitivity import Sensitivity
 from .api.solve import solve
 from .datasets.examples import load_example
 from .engines.base import Status
@@ -122,6 +123,7 @@ __all__ = [
     "PySciMLError",
     "Recovered",
     "Schedule",
+    "Sensitivity",
     "SolveFailed",
     "Status",
     "TraceError",

@@ -59,7 +59,7 @@ class SolveRequest:
         )
 
 
-def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capability]:
+def objective_needs(solve: SolveRequest, sensitivity: str, vjp: str = "generated") -> frozenset[Capability]:
     """What the gradient of a solve needs."""
     events = solve.events
     parts = {
@@ -69,7 +69,8 @@ def objective_needs(solve: SolveRequest, sensitivity: str) -> frozenset[Capabili
         "mass matrices": solve.mass_matrix is not None,
     }
     differentiated = {Capability("gradient of", part) for part, is_there in parts.items() if is_there}
-    return solve.needs | {Capability("sensitivity", sensitivity)} | differentiated
+    products = frozenset() if vjp == "generated" else frozenset({Capability("vjp", vjp)})
+    return solve.needs | {Capability("sensitivity", sensitivity)} | products | differentiated
 
 
 def _may_end(event: FlatEvent, solve: SolveRequest) -> bool:
@@ -110,6 +111,7 @@ class ObjectiveRequest:
     observe: Program | None = None
     sees_data: bool = False
     whole: Program | None = None
+    vjp: str = "generated"  # what gives an adjoint's products with cotangents
 
     @property
     def is_squares(self) -> bool:
@@ -118,7 +120,7 @@ class ObjectiveRequest:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        return objective_needs(self.solve, self.sensitivity)
+        return objective_needs(self.solve, self.sensitivity, self.vjp)
 
 
 @dataclass(frozen=True, eq=False)

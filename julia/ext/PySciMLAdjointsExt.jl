@@ -7,6 +7,7 @@ module PySciMLAdjointsExt
 
 using PySciML: PySciML, try_solve
 using QuadGK: quadgk
+using ReverseDiff: ReverseDiff
 using SciMLSensitivity: AdjointSensitivityIntegrand, BacksolveAdjoint, GaussAdjoint, InterpolatingAdjoint, ODEAdjointProblem,
     QuadratureAdjoint, adjoint_sensitivities
 using SciMLSensitivity.SciMLBase: solve
@@ -17,12 +18,47 @@ A function whose call is not inferred beforehand. Types of recorded tapes must s
 """
 hidden(f) = Base.inferencebarrier(f)
 
-"SciMLSensitivity's method of a word. Products with Jacobians are the problem's own: no AD of its choice is asked for."
+"""
+The product of a cotangent with a printed function's derivatives, by a tape of the function itself, recorded at each call, or
+once. A tape holds the branches that were taken when it was recorded: only that of a function without any may be kept.
+"""
+struct Tape
+    function!::Any
+    work::Any
+    is_kept::Bool
+    kept::Ref{Any}
+end
+
+PySciML.make_tape(function!, work, is_kept) = Tape(function!, work, is_kept, Ref{Any}(nothing))
+
+function (tape::Tape)(u_out, p_out, t, u, p, v, _)
+    function product(u, p, t, v)
+        du = similar(u)
+        tape.function!(du, t[1], u, p, tape.work)
+        total = zero(eltype(u))
+        for i in eachindex(du)
+            total += v[i] * du[i]
+        end
+        return total
+    end
+    point = (u, p, [t], v)
+    if tape.is_kept && tape.kept[] === nothing
+        tape.kept[] = hidden(ReverseDiff.compile)(hidden(ReverseDiff.GradientTape)(product, map(copy, point)))
+    end
+    hidden(ReverseDiff.gradient!)((u_out, p_out, [0.0], similar(v)), tape.is_kept ? tape.kept[] : product, point)
+    return nothing
+end
+
+"""
+SciMLSensitivity's method of a word. Products with Jacobians are the problem's own: no AD of its choice is asked for, and the dual
+numbers that it makes room for nevertheless are of one size, whatever that of the model, so that a new model compiles nothing.
+"""
 function make_sensitivity(word)
-    word == "interpolating" && return InterpolatingAdjoint(autojacvec = false)
-    word == "gauss" && return GaussAdjoint(autojacvec = false)
-    word == "backsolve" && return BacksolveAdjoint(autojacvec = false)
-    return QuadratureAdjoint(autojacvec = false)
+    words = (autojacvec = false, chunk_size = 1)
+    word == "interpolating" && return InterpolatingAdjoint(; words...)
+    word == "gauss" && return GaussAdjoint(; words...)
+    word == "backsolve" && return BacksolveAdjoint(; words...)
+    return QuadratureAdjoint(; words...)
 end
 
 function PySciML.solve_adjoint(word, algorithm, solution, times, slope!, stepping)

@@ -15,6 +15,9 @@ function load_pullback(program, pullback, blocks)
     return Program(program.function!, program.work, found, Block[])
 end
 
+"A Program with its products with cotangents by ReverseDiff, whose tape of it `is_kept`, or recorded at each call."
+load_taped(program, is_kept) = (load_adjoints(); Program(program.function!, program.work, tape(program, Bool(is_kept)), Block[]))
+
 load_right_hand_side(program) = RightHandSide(program)
 
 """

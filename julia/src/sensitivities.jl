@@ -183,6 +183,14 @@ The slopes by the initial value and the parameters. (`ext/PySciMLAdjointsExt.jl`
 """
 function solve_adjoint end
 
+"""
+    tape(program, is_kept)
+
+The pullback of a right-hand side's Program, by ReverseDiff. (`ext/PySciMLAdjointsExt.jl`)
+"""
+tape(program, is_kept) = Program(Base.invokelatest(make_tape, program.function!, program.work, is_kept), program.work)
+function make_tape end
+
 "Load what the adjoint equation needs, with its extension of this package."
 load_adjoints() = get!(() -> Base.require(@__MODULE__, :SciMLSensitivity), LOADED, :SciMLSensitivity)
 

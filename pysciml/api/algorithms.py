@@ -30,7 +30,8 @@ def algorithms() -> xr.Dataset:
     release (``AN5``, ``JVODE``, ``RKV76IIa``, ``EPIRK5s3``, ``SHLDDRK64``). Such a word raises with its reason.
 
     Gradients use generated products with cotangents (``vjp``) and tangents on Julia, JAX's own on diffrax, whatever the
-    sensitivity. Events and mass matrices go with ``discrete`` on Julia only, the latter with its Rosenbrock methods.
+    sensitivity; adjoint equations on Julia also products by ReverseDiff (:class:`Sensitivity`). Events and mass
+    matrices go with ``discrete`` on Julia only, the latter with its Rosenbrock methods.
     A sensitivity that isn't listed with a method raises before anything runs.
 
     Examples

@@ -32,6 +32,7 @@ from .held_out import make_others, split
 from .misfit import Misfit, make_misfit
 from .objective import Data, is_weight
 from .scaled import scale_misfit
+from .sensitivity import Sensitivity
 from .verify import Verified, check_verify
 from .warm_starts import Search, warm_start
 
@@ -50,7 +51,7 @@ def fit(
     algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
-    sensitivity: str = "auto",
+    sensitivity: str | Sensitivity = "auto",
     verify: str = "once",
     checkpoint: None | str | PathLike = None,
     over: None | xr.Dataset | Mapping[str, object] = None,
@@ -93,7 +94,7 @@ def fit(
         Solver word; ``"auto"`` becomes one method by a probe solve.
     rtol, atol : float
         Tolerances of the solves, relative and in the states' units.
-    sensitivity : str, default "auto"
+    sensitivity : str or Sensitivity, default "auto"
         How gradients are computed.
     verify : {"once", "always", "never"}, default "once"
         Hold the first gradient of a problem against differences of the loss before the fit begins; ``"always"``: that

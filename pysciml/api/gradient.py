@@ -17,6 +17,7 @@ from .algorithm import Algorithm
 from .ends import NAME, with_ends
 from .misfit import make_misfit
 from .objective import block_values, natural
+from .sensitivity import Sensitivity
 from .verify import Verified, check_verify
 
 
@@ -30,7 +31,7 @@ def gradient(
     algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
-    sensitivity: str = "auto",
+    sensitivity: str | Sensitivity = "auto",
     verify: str = "once",
     **unknown,
 ) -> tuple[float, xr.Dataset]:

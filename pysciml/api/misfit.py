@@ -21,14 +21,10 @@ from ..problems.ode import ODEProblem
 from ..problems.over import read_over
 from ..requests import ObjectiveRequest, SumRequest, objective_needs
 from ..tracing.layout import join_layouts
-from ..words import nearest
 from .algorithm import Algorithm, read_algorithm
 from .member import Member, belongs, make_member
+from .sensitivity import Sensitivity, read_sensitivity
 from .solve import check_tolerances
-
-SENSITIVITIES = (
-    "auto discrete interpolating gauss quadrature backsolve forward forward_over_solver checkpointed"
-).split()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +37,7 @@ class Misfit:
     comparison: Comparison
     blocks: tuple[Block, ...]
     sensitivity: str
+    vjp: str
     loss: Loss
     penalties: dict[str, L2 | Callable]
     priors: dict[str, tuple]
@@ -88,6 +85,7 @@ class Misfit:
                     observe,
                     compared.sees_data,
                     whole,
+                    self.vjp,
                 )
             )
         picks = tuple(member.picks for member in self.members)
@@ -135,7 +133,7 @@ def make_misfit(
     algorithm: str | Algorithm,
     rtol,
     atol,
-    sensitivity,
+    sensitivity: str | Sensitivity,
     *,
     over=None,
     time: str = "time",
@@ -145,8 +143,8 @@ def make_misfit(
     experiments: tuple[Experiment, ...] | None = None,
 ) -> Misfit:
     """Check everything at the door and choose the engine; ``experiments`` are the data if they have been read."""
-    check_asked(problem, rtol, atol, sensitivity)
-    algorithm = read_algorithm(algorithm)
+    check_asked(problem, rtol, atol)
+    algorithm, asked = read_algorithm(algorithm), read_sensitivity(sensitivity)
     experiments = read_experiments(data, problem, over, time) if experiments is None else experiments
     names = _measured_names(experiments, problem)
     read = read_loss(loss, names)
@@ -163,7 +161,7 @@ def make_misfit(
     members = tuple(make_member(one, blocks, columns, replicates, numerics) for one in experiments)
     for member in members:
         check_inside(member.blocks, member.x0)
-    needs = frozenset().union(*(objective_needs(member.solve, sensitivity) for member in members))
+    needs = frozenset().union(*(objective_needs(member.solve, asked.word, asked.vjp) for member in members))
     check_capabilities(chosen, needs, engine_capabilities())
     layouts = problem.u_layout, problem.p_layout
     comparison = Comparison(read, observe, fields, shapes, layouts, [member.seen for member in members], weights)
@@ -177,7 +175,8 @@ def make_misfit(
         members=members,
         comparison=comparison,
         blocks=blocks,
-        sensitivity=sensitivity,
+        sensitivity=asked.word,
+        vjp=asked.vjp,
         loss=read,
         penalties=penalties,
         priors=found_priors,
@@ -187,16 +186,11 @@ def make_misfit(
     )
 
 
-def check_asked(problem, rtol, atol, sensitivity) -> None:
-    """ProblemError for anything but a problem, tolerances and a word."""
+def check_asked(problem, rtol, atol) -> None:
+    """ProblemError for anything but a problem and tolerances."""
     if not isinstance(problem, ODEProblem):
         raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
     check_tolerances(rtol, atol)
-    if sensitivity not in SENSITIVITIES:
-        words = ", ".join(SENSITIVITIES)
-        raise ProblemError(
-            f"sensitivity: unknown word {sensitivity!r}; one of {words}{nearest(sensitivity, SENSITIVITIES)}"
-        )
 
 
 def _measured_names(experiments, problem):

@@ -17,6 +17,7 @@ from ..words import check_keywords
 from .algorithm import Algorithm
 from .member import Member
 from .misfit import Misfit, make_misfit
+from .sensitivity import Sensitivity
 from .verify import Verified, check_verify
 
 Data = xr.Dataset | Mapping[str, object] | object  # a pandas DataFrame too, which is not imported for its name
@@ -37,7 +38,7 @@ def objective(
     algorithm: str | Algorithm = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-8,
-    sensitivity: str = "auto",
+    sensitivity: str | Sensitivity = "auto",
     verify: str = "once",
     **unknown,
 ) -> "Objective":
@@ -81,7 +82,7 @@ def objective(
         Solver word; ``"auto"`` becomes one method by a probe solve.
     rtol, atol : float
         Tolerances of the solves, relative and in the states' units.
-    sensitivity : str, default "auto"
+    sensitivity : str or Sensitivity, default "auto"
         How the gradient is computed.
     verify : {"once", "always", "never"}, default "once"
         Hold gradients against differences of the loss along a random direction: the first of a problem by each

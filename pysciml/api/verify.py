@@ -63,7 +63,7 @@ class Verified:
         solve = first.solve
         observe = tuple(None if program is None else program.hash for program in (first.observe, first.whole))
         structure = (first.parametrization.nodes, first.x0.size)
-        words = (self._engine.name, compiled.algorithm, compiled.sensitivity)
+        words = (self._engine.name, compiled.algorithm, compiled.sensitivity, first.vjp)
         jumps = solve.mass_matrix is not None, *map(event_structure, solve.events)
         return solve.program.hash, observe, hash(structure), words, jumps
 

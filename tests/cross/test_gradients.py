@@ -164,3 +164,67 @@ def test_network_and_loss_are_equal_on_both_sides(engine):
     )  # fmt: skip
     want = np.mean((solution.y - np.stack([data.hare.values, data.lynx.values])) ** 2)
     assert objective.value(objective.x0) == pytest.approx(want, rel=1e-8)
+
+
+# ---- adjoint equations with products by ReverseDiff (here, where adjoints of Vern9 have been compiled)
+
+
+def _smooth(t, u, p):
+    meet = p.meet * u.hare * u.lynx
+    return {"hare": p.birth * u.hare - meet + 0.1 * np.sin(t), "lynx": meet - np.exp(-p.death) * u.lynx}
+
+
+def _with_branches(t, u, p):
+    hunted = np.where(u.hare > 1.2, p.meet * u.hare**2, u.hare) * u.lynx
+    return {
+        "hare": p.birth * u.hare - hunted,
+        "lynx": np.minimum(hunted, 1.5 * u.lynx) - p.death * np.maximum(u.lynx, 0.8),
+    }
+
+
+def _learnt(t, u, p):
+    out = p.net([u.hare, u.lynx])
+    return {"hare": p.birth * u.hare - 0.7 * u.hare * u.lynx + out[0], "lynx": out[1] - 0.1 * u.lynx**3}
+
+
+RATES = {"birth": 1.1, "meet": 0.7, "death": 0.6}
+MODELS = {
+    "smooth": (_smooth, RATES),
+    "branches": (_with_branches, RATES),
+    "network": (_learnt, {"birth": 1.1, "net": ps.MLP(2, 2, width=4, depth=1, seed=1)}),
+}
+
+
+def make_small(name, sensitivity, verify="never"):
+    f, p = MODELS[name]
+    problem = ps.ODEProblem(f, {"hare": 1.0, "lynx": 0.9}, (0.0, 2.0), p)
+    data = {"hare": ("time", [1.3, 1.4, 0.5]), "lynx": ("time", [np.nan, 1.2, 1.6])}
+    words = {"engine": "julia", "algorithm": "Vern9", "sensitivity": sensitivity, "verify": verify, "loss": "mse"}
+    return ps.objective(problem, xr.Dataset(data, {"time": [0.4, 1.1, 2.0]}), trainable=["*"], **words, **TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("smooth", "interpolating"), ("branches", "gauss"), ("network", "quadrature"), ("network", "backsolve")],
+)
+def test_reversediff_gives_what_generated_products_and_differences_give(name, word):
+    require_engine("julia")
+    taped, generated = (make_small(name, one) for one in (ps.Sensitivity(word, vjp="ReverseDiff"), word))
+    assert taped.sensitivity == word and "ReverseDiff" in taped.reason and "ReverseDiff" not in generated.reason
+    gradient = taped(taped.x0)[1]
+    rtol = 1e-5 if name == "branches" else 1e-7  # steps across a kink are less exact than they seem
+    np.testing.assert_allclose(gradient, generated(taped.x0)[1], rtol=rtol, atol=1e-9)
+    slopes, steps = central_differences(taped, list(np.random.default_rng(2).standard_normal((2, taped.x0.size))))
+    np.testing.assert_allclose([gradient @ step for step in steps], slopes, rtol=1e-5)
+
+
+def test_by_reversediff_no_product_is_generated():
+    require_engine("julia")
+    MODELS["new"] = (lambda t, u, p: {"hare": -p.birth * u.hare**2, "lynx": u.hare - u.lynx}, {"birth": 1.3})
+    taped = make_small("new", ps.Sensitivity("gauss", vjp="ReverseDiff"), verify="always")
+    assert np.all(taped(taped.x0)[1] != 0)
+    load, program = taped._misfit.engine._load, taped._misfit.problem.program
+    assert program.hash not in {key[0] for key in load._reversed}
+    generated = make_small("new", "gauss")
+    assert program.hash in {key[0] for key in load._reversed}
+    assert taped._verified._path() != generated._verified._path()  # what confirms one says nothing of the other

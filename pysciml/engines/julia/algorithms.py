@@ -3,7 +3,9 @@
 from ...requests import Capability
 from .catalogue import METHODS as METHODS
 from .checks import sensitivities_of as sensitivities_of
+from .checks import vjps_of as vjps_of
 from .left_out import LEFT_OUT as LEFT_OUT
+from .left_out import VJPS_LEFT_OUT as VJPS_LEFT_OUT
 from .options import OPTION_NAMES
 from .options import options_of as options_of
 
@@ -15,6 +17,10 @@ SENSITIVITIES: dict[str, str] = {
     "backsolve": "the adjoint equation solved backwards together with the state",
     "forward": "the variational equations solved beside the model, one set an element of x",
     "forward_over_solver": "dual numbers through the solver, several elements of x at a time",
+}
+VJPS: dict[str, str] = {
+    "generated": "a function derived from the traced model",
+    "ReverseDiff": "a tape that ReverseDiff records of the printed model; Revels (2016)",
 }
 OPTIMIZERS: dict[str, str] = {
     "adam": "Kingma & Ba (2015), arXiv:1412.6980",
@@ -35,6 +41,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("option", name) for name in OPTION_NAMES),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),
+        *(Capability("vjp", word) for word in VJPS),
         *(Capability("optimizer", word) for word in OPTIMIZERS),
     }
 )

@@ -9,7 +9,7 @@ from ...errors import ProblemError, UnsupportedByEngine
 from ...requests import ObjectiveRequest, SolveRequest
 from .catalogue import METHODS, Method
 
-_FORWARD, _DISCRETE = "forward", "discrete"
+_FORWARD, _DISCRETE, GENERATED = "forward", "discrete", "generated"
 _ADJOINTS = ("interpolating", "gauss", "quadrature", "backsolve")
 EXPLICIT = frozenset(  # Runge-Kutta methods whose coefficients depend on nothing; as in julia/src/explicit.jl
     "Tsit5 Vern6 Vern7 Vern8 Vern9 BS3 BS5 DP5 RK4 OwrenZen3 OwrenZen4 OwrenZen5 Euler Heun Ralston Midpoint "
@@ -135,9 +135,21 @@ def sensitivities_of(word: str) -> tuple[str, ...]:
     return (*valid, _FORWARD, *(["forward_over_solver"] if is_julia else []))
 
 
+def vjps_of(sensitivity: str) -> tuple[str, ...]:
+    """The words of what may give a sensitivity its products with cotangents; tangents have none."""
+    if sensitivity in _ADJOINTS:
+        return (GENERATED, "ReverseDiff")
+    return (GENERATED,) if sensitivity in (_DISCRETE, "auto") else ()
+
+
 def choose_sensitivity(request: ObjectiveRequest) -> str:
     """The sensitivity of an objective, checked before anything runs; "auto" where Julia chooses among several."""
     method, asked = METHODS.get(request.solve.algorithm), request.sensitivity
+    if request.vjp != GENERATED and request.vjp not in vjps_of(asked):
+        raise UnsupportedByEngine(
+            f"engine 'julia' does not support the vjp {request.vjp!r} with the sensitivity {asked!r}, only with an "
+            f"adjoint equation, named: {', '.join(_ADJOINTS)}"
+        )
     if request.solve.events or request.solve.mass_matrix is not None:
         return _check_reversed(asked, request.solve.algorithm, "events" if request.solve.events else "mass matrices")
     if method is None:
@@ -174,7 +186,7 @@ def _check_reversed(asked: str, word: str, part: str) -> str:
 def explain_sensitivity(request: ObjectiveRequest, algorithm: str, word: str) -> str:
     """Why ``"auto"`` became a word."""
     if request.sensitivity != "auto":
-        return ""
+        return "" if request.vjp == GENERATED else f"products with cotangents by {request.vjp}, asked for"
     size = f"x has {request.x0.size} element{'s' * (request.x0.size != 1)}"
     if word == _DISCRETE:
         return f"sensitivity discrete, since steps of {algorithm} can be reversed, at a cost that hardly grows with x"

@@ -153,7 +153,7 @@ class JuliaEngine(AbstractEngine):
         solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
-            self._load.model(solve.program, solve.algorithm, is_reversed=True),
+            self._load.model(solve.program, solve.algorithm, request.vjp),
             self._load.reversed(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),

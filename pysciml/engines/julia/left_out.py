@@ -26,3 +26,7 @@ _REASONS = {
     ),
 }
 LEFT_OUT: dict[str, str] = {word: reason for reason, words in _REASONS.items() for word in words.split()}
+VJPS_LEFT_OUT: dict[str, str] = {
+    "Zygote": "it can't differentiate a function that writes into arrays, as the printed model does",
+    "Enzyme": "it has not been tried with this package",
+}

@@ -10,13 +10,18 @@ from ...problems.flat import FlatEvent
 from ...requests import SolveRequest
 from .algorithms import METHODS
 from .bridge import Bridge
-from .checks import check_algorithm
+from .checks import GENERATED, check_algorithm
 from .derivatives import derive, derive_event_pullback, derive_pullback, derive_second
 from .embed import Handle
 from .options import write_spec
 from .printer import print_parts
 
 NO_TIMES = np.zeros(0)
+BRANCHLESS = frozenset(  # operations whose derivatives are the same expression everywhere
+    "input constant neg add sub mul div pow integer_power exp expm1 log log1p log2 log10 sqrt sin cos tan arcsin "
+    "arccos arctan sinh cosh tanh arcsinh arccosh arctanh sum prod cumsum matmul reshape broadcast transpose stack "
+    "concatenate slice gather update scatter network".split()
+)
 _CURE = "Instantiate the project that doctor names with Julia's Pkg, or let python -m pysciml install-julia get one"
 
 
@@ -38,7 +43,7 @@ class Loader:
         self._programs: dict[str, Handle] = {}
         self._algorithms: set[str] = set()
         self._reversed: dict[tuple, Handle] = {}
-        self._models: dict[tuple[str, bool, bool], Handle] = {}
+        self._models: dict[tuple[str, str | None, bool], Handle] = {}
 
     def algorithm(self, request: SolveRequest) -> str:
         """What Julia calls the algorithm; its package loaded at the first use of a word of its."""
@@ -102,24 +107,32 @@ class Loader:
             )
         return self._reversed[key]
 
-    def _plain(self, program, is_reversed):
+    def _taped(self, program):
+        """The same, by ReverseDiff's tape of it, which is kept if the Program has no branches."""
+        is_kept = all(node.op in BRANCHLESS for node in program.nodes)
+        return self._bridge.call("load_taped", self.program(program), is_kept)
+
+    def _right_hand_side(self, program, vjp):
+        """The compiled Program, with what gives its products with cotangents, if anything does."""
+        return {None: self.program, GENERATED: self.reversed}.get(vjp, self._taped)(program)
+
+    def _plain(self, program, vjp):
         """The compiled right-hand side without derivatives."""
-        key = program.hash, is_reversed, False
+        key = program.hash, vjp, False
         if key not in self._models:
-            load = self.reversed if is_reversed else self.program
-            self._models[key] = self._bridge.call("load_right_hand_side", load(program))
+            self._models[key] = self._bridge.call("load_right_hand_side", self._right_hand_side(program, vjp))
         return self._models[key]
 
-    def model(self, program: Program, algorithm: str, is_reversed: bool = False) -> Handle:
-        """The compiled right-hand side, with its derivatives if the method may ask for them."""
+    def model(self, program: Program, algorithm: str, vjp: str | None = None) -> Handle:
+        """The compiled right-hand side, with its derivatives if the method may ask for them; ``vjp`` as in requests."""
         if algorithm in METHODS and not METHODS[algorithm].is_stiff:
-            return self._plain(program, is_reversed)
-        key = program.hash, is_reversed, True
+            return self._plain(program, vjp)
+        key = program.hash, vjp, True
         if key not in self._models:
             found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
             self._models[key] = self._bridge.call(
                 "load_model",
-                self.reversed(program) if is_reversed else self.program(program),
+                self._right_hand_side(program, vjp),
                 None if found.entries is None else self.program(found.entries),
                 found.rows,
                 found.columns,
@@ -127,6 +140,6 @@ class Loader:
                 found.is_sparse,
                 self.program(found.time),
                 self.program(found.product),
-                self.program(derive_second(program)) if is_reversed else None,
+                self.program(derive_second(program)) if vjp == GENERATED else None,
             )
         return self._models[key]
