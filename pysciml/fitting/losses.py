@@ -17,7 +17,7 @@ from ..tracing.layout import Layout, make_layout
 from ..tracing.record import Record
 from ..tracing.trace import trace_observables
 from ..words import nearest
-from .likelihoods import LIKELIHOODS, Likelihood, Poisson
+from .likelihoods import LIKELIHOODS, Likelihood, Poisson, log_gamma
 from .observations import Observations
 
 LOSSES = ("nmse", "mse", "mae", "huber", "relative")
@@ -212,10 +212,10 @@ class Comparison:
             if name not in self.scales:
                 continue
             data[:, part] = np.where(is_seen, column, 1.0)
-            if hasattr(term, "known"):
-                beside[:, part] = np.where(is_seen, term.known(np.where(is_seen, column, 1.0)), 0.0)
-            elif known[name] is not None:
+            if known[name] is not None:
                 beside[:, part] = known[name]
+            elif hasattr(term, "known"):
+                beside[:, part] = np.where(is_seen, term.known(np.where(is_seen, column, 1.0)), 0.0)
             elif isinstance(term, str):
                 weights[:, part] /= self._total
         return Compared(np.hstack([data, beside]), weights, self._terms(seen.values.shape[1]), sees_data=True)
@@ -235,7 +235,10 @@ class Comparison:
                     found.append(_word_losses(term, y, d, self.scales[name]))
                 else:
                     noise = _noise_of(term, name)
-                    found.append(term.losses(y, d, known, p[noise] if isinstance(noise, str) else known))
+                    if isinstance(noise, str) or noise is None:
+                        found.append(term.losses(y, d, known, noise and p[noise]))
+                    else:  # it stands in the place of what is known of counts
+                        found.append(term.losses(y, d, log_gamma(d + 1.0), known))
             found.append(0.0 * u.d[done:])
             return np.concatenate([part for part in found if part.shape[0]])
 

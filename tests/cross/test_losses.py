@@ -59,6 +59,18 @@ def test_negative_binomial_counts_with_fitted_dispersion_priors_and_penalties(en
         product(objective, objective.x0, objective.x0)
 
 
+def test_negative_binomial_counts_with_given_dispersion(engine):
+    phi = xr.DataArray(np.linspace(2, 9, TIMES.size), {"time": TIMES}, "time")
+    seen, y = counts().x.values, exact()
+    seen[3] = 0.0
+    data = counts().assign(x=("time", seen))
+    options = {"trainable": ["k", "dose"], "engine": engine, **TIGHT}
+    for given in (phi, 3.0):
+        want = -np.nansum(st.nbinom.logpmf(seen, np.asarray(given), given / (given + y)))
+        found = ps.objective(PROBLEM, data, loss=ps.NegativeBinomial(given), **options)
+        assert check_gradient(found) == pytest.approx(want, rel=1e-8)
+
+
 @pytest.mark.parametrize("optimizer", [[ps.Adam(steps=3), ps.LBFGS(steps=4)], ps.CMAES(steps=3)])
 def test_terms_of_each_iteration(engine, optimizer):
     """The loss apart: what the data say, and each penalty and prior, at every point that was visited."""

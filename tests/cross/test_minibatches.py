@@ -1,5 +1,7 @@
 """Steps that look at some of many experiments, on both engines."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,6 +9,7 @@ import xarray as xr
 import pysciml as ps
 from pysciml.api.misfit import make_misfit
 from pysciml.api.objective import natural
+from pysciml.engines.choose import choose_engine
 from pysciml.engines.diffrax import fit as diffrax_fit
 from pysciml.engines.diffrax.objective import DiffraxSum
 from pysciml.fitting.batches import draw_batches
@@ -32,6 +35,23 @@ def fit(data, engine, optimizer, **more):
     return ps.fit(PROBLEM, data, over={"dose": DOSES}, trainable=["k", "m"], optimizer=optimizer, **options, **more)
 
 
+@contextmanager
+def saving_each_step(engine, patch, path):
+    patch.setattr(diffrax_fit, "REPORT_SECONDS", 0.0)
+    patch.setattr(diffrax_fit, "SAVE_SECONDS", 0.0)
+
+    def save_after(seconds):
+        if engine == "julia":
+            path.write_text(f"SAVE_SECONDS[] = {seconds}")
+            choose_engine(engine)._bridge.call("include", str(path))
+
+    save_after(0.0)
+    try:
+        yield
+    finally:
+        save_after(1.0)
+
+
 def test_batches_find_the_same_minimum(data, engine, tmp_path, monkeypatch):
     """Killed on the way, too: the draws depend on seed and step only."""
     whole = fit(data, engine, "lbfgs")
@@ -47,13 +67,8 @@ def test_batches_find_the_same_minimum(data, engine, tmp_path, monkeypatch):
         def report(self, report):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(diffrax_fit, "REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(diffrax_fit, "SAVE_SECONDS", 0.0)
-    if engine == "julia":
-        (tmp_path / "hook.jl").write_text("SAVE_SECONDS[] = 0.0")
-        ps.engines.choose.choose_engine(engine)._bridge.call("include", str(tmp_path / "hook.jl"))
     again = {"batch": BATCH, "penalty": lambda p: 1e-9 * p.k, "checkpoint": tmp_path / "fit"}
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, saving_each_step(engine, patch, tmp_path / "hook.jl"):
         patch.setattr("pysciml.api.fit.ProgressBar", Interrupting)
         early = fit(data, engine, optimizer, **again)
     assert early.status is ps.Status.INTERRUPTED and 0 < early.history.sizes["iteration"] < 250
