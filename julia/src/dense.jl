@@ -5,6 +5,9 @@ Unknowns up to which loops are quicker than LAPACK for a factorisation and eight
 """
 const FEW_UNKNOWNS = 24
 
+"Unknowns up to which the loops of a solve are written out, so that all of them stay in registers."
+const UNROLLED_UNKNOWNS = 8
+
 """
 The linear solver of methods for stiff problems whose Jacobian is full: an LU decomposition with partial pivoting; by QR with
 column pivoting where that meets a zero, as LinearSolve's default does. One type for all sizes, so that solvers are compiled once.
@@ -15,21 +18,37 @@ struct FullSolver <: LinearSolve.AbstractDenseFactorization end
 mutable struct FullFactors{T}
     const matrix::Matrix{T}
     const order::Vector{Int} # the row exchanged with each
+    const rows::Vector{Int} # where each row was, if there are few
     large::Any
 end
 
-FullFactors(A::AbstractMatrix{T}) where {T} = FullFactors{T}(zeros(T, size(A)), zeros(Int, size(A, 1)), nothing)
+function FullFactors(A::AbstractMatrix{T}) where {T}
+    n = size(A, 1)
+    return FullFactors{T}(zeros(T, n, n), zeros(Int, n), collect(1:(n <= UNROLLED_UNKNOWNS ? n : 0)), nothing)
+end
 
 function factor!(factors::FullFactors, A)
     copyto!(factors.matrix, A)
     factors.large = nothing
     if size(A, 1) <= FEW_UNKNOWNS
         factor_by_loops!(factors.matrix, factors.order) || (factors.large = LinearAlgebra.qr(A, LinearAlgebra.ColumnNorm()))
+        factors.large === nothing && find_rows!(factors.rows, factors.order)
     else
         found = lu!(factors.matrix; check = false)
         factors.large = LinearAlgebra.issuccess(found) ? found : LinearAlgebra.qr(A, LinearAlgebra.ColumnNorm())
     end
     return factors
+end
+
+"Where each row was before the exchanges, if this is looked for."
+function find_rows!(rows, order)
+    for k in eachindex(rows)
+        rows[k] = k
+    end
+    for k in eachindex(rows)
+        rows[k], rows[order[k]] = rows[order[k]], rows[k]
+    end
+    return rows
 end
 
 "Whether no pivot is zero."
@@ -63,9 +82,30 @@ function factor_by_loops!(A, order)
 end
 
 function solve_factored!(x, factors::FullFactors, b)
+    if factors.large === nothing && !isempty(factors.rows)
+        return solve_unrolled!(x, factors, b)
+    end
     x === b || copyto!(x, b)
     factors.large === nothing ? solve_by_loops!(x, factors.matrix, factors.order) : ldiv!(factors.large, x)
     return x
+end
+
+function solve_unrolled!(x, factors, b)
+    (; matrix, rows) = factors
+    return Base.Cartesian.@nif 8 n -> length(rows) == n n -> solve_unrolled!(x, matrix, rows, b, Val(n))
+end
+
+"What `solve_by_loops!` does, in the same order."
+@generated function solve_unrolled!(x, A, rows, b, ::Val{N}) where {N}
+    y = [Symbol(:y, k) for k in 1:N]
+    lines = Any[:($(y[k]) = b[rows[$k]]) for k in 1:N]
+    append!(lines, (:($(y[i]) -= A[$i, $k] * $(y[k])) for k in 1:N for i in (k + 1):N))
+    for k in N:-1:1
+        push!(lines, :($(y[k]) *= A[$k, $k]))
+        append!(lines, (:($(y[i]) -= A[$i, $k] * $(y[k])) for i in 1:(k - 1)))
+    end
+    append!(lines, (:(x[$k] = $(y[k])) for k in 1:N))
+    return :(@inbounds begin $(lines...) end; return x)
 end
 
 function solve_by_loops!(x, A, order)
@@ -97,6 +137,7 @@ function solve_transposed!(factors::FullFactors, x)
         ldiv!(adjoint(factors.large), x)
         return x
     end
+    isempty(factors.rows) || return solve_transposed_unrolled!(x, factors)
     A, order = factors.matrix, factors.order
     n = length(order)
     @inbounds for k in 1:n
@@ -117,6 +158,23 @@ function solve_transposed!(factors::FullFactors, x)
         x[k], x[order[k]] = x[order[k]], x[k]
     end
     return x
+end
+
+function solve_transposed_unrolled!(x, factors)
+    (; matrix, rows) = factors
+    return Base.Cartesian.@nif 8 n -> length(rows) == n n -> solve_transposed_unrolled!(x, matrix, rows, Val(n))
+end
+
+@generated function solve_transposed_unrolled!(x, A, rows, ::Val{N}) where {N}
+    y = [Symbol(:y, k) for k in 1:N]
+    lines = Any[:($(y[k]) = x[$k]) for k in 1:N]
+    for k in 1:N
+        append!(lines, (:($(y[k]) -= A[$i, $k] * $(y[i])) for i in 1:(k - 1)))
+        push!(lines, :($(y[k]) *= A[$k, $k]))
+    end
+    append!(lines, (:($(y[k]) -= A[$i, $k] * $(y[i])) for k in N:-1:1 for i in (k + 1):N))
+    append!(lines, (:(x[rows[$k]] = $(y[k])) for k in 1:N))
+    return :(@inbounds begin $(lines...) end; return x)
 end
 
 function LinearSolve.init_cacheval(

@@ -41,12 +41,24 @@ function add_step!(rows::Rows, integrator, is_cut = false)
         else
             is_within || reuse_stages!(rows, integrator)
             is_within = true
-            integrator(rows.state, rows.next)
+            interpolate!(rows.state, integrator, integrator.cache, rows.next)
             save_row!(rows, rows.state)
         end
     end
     is_within && keep_stages!(rows, integrator)
     return nothing
+end
+
+"The state at a time within the step that has just been taken."
+interpolate!(state, integrator, cache, t) = integrator(state, t)
+
+"The same for a pair of methods; SciML looks up at run time which one interpolates, which takes longer than to interpolate."
+function interpolate!(state, integrator, cache::CompositeCache, t)
+    OrdinaryDiffEqCore.ode_addsteps!(integrator)
+    place = (t - integrator.tprev) / integrator.dt
+    step = integrator.dt, integrator.uprev, integrator.u, integrator.k
+    at(member) = OrdinaryDiffEqCore.ode_interpolant!(state, place, step..., member, nothing, Val{0}, integrator.differential_vars)
+    return cache.current == 1 ? at(cache.caches[1]) : at(cache.caches[2])
 end
 
 function save_row!(rows, u)
