@@ -3,7 +3,8 @@
 The British Medical Journal reported how many of 763 boys lay in bed on each of fourteen days. The oldest model of an
 epidemic (susceptible, infected, removed; Kermack and McKendrick 1927) has two numbers: R0, how many others a boy
 infects among susceptibles, and how long he is ill. Counts scatter more than a Poisson law allows, so they are taken as
-negative binomial, and the dispersion is fitted too. A profile likelihood says which R0 the fourteen counts allow.
+negative binomial, and the dispersion is fitted too. A profile likelihood says which R0 the fourteen counts allow, and
+so do draws from the posterior (`pip install "pysciml[sampling]"`).
 
     python influenza.py [folder for the pictures]
 """
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import lognorm
 
 import pysciml as ps
 
@@ -55,6 +57,12 @@ predicted = result.predict().in_bed
 left = ((data.in_bed - predicted) / np.sqrt(predicted * (1 + predicted / result.p.dispersion))).values
 print(f"residuals: {left.min():.1f} to {left.max():.1f} standard deviations")
 print(f"correlation of neighbouring residuals: {left[1:] @ left[:-1] / (left @ left):.2f}")
+
+# The same by sampling, with what was known of such an epidemic beforehand: all values that agree with both.
+priors = {"R0": lognorm(0.5, scale=2.0), "recovery": lognorm(0.5, scale=0.5), "dispersion": lognorm(1.0, scale=10.0)}
+draws = ps.posterior(result.problem, data, priors=priors, draws=500, tune=300, chains=2, progress=False, **told)
+low, high = draws.posterior.R0.quantile([0.05, 0.95]).values
+print(f"R0 by sampling: {low:.2f} to {high:.2f} (90 %)")
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 ps.plot_fit(result).savefig(folder / "influenza.png", dpi=100)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .api.standard_errors import standard_errors
     from .plotting.certainty import plot_correlations, plot_profile
     from .plotting.fits import plot_fit, plot_history, plot_residuals
+    from .plotting.learnt import plot_learnt
     from .recovery.library import Library
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "plot_correlations": "plotting.certainty",
     "plot_fit": "plotting.fits",
     "plot_history": "plotting.fits",
+    "plot_learnt": "plotting.learnt",
     "plot_profile": "plotting.certainty",
     "plot_residuals": "plotting.fits",
     "posterior": "api.posterior",
@@ -143,6 +145,7 @@ __all__ = [
     "plot_correlations",
     "plot_fit",
     "plot_history",
+    "plot_learnt",
     "plot_phase",
     "plot_profile",
     "plot_residuals",

@@ -14,11 +14,12 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 def run_example(name, folder) -> str:
     script = next(file for file in EXAMPLES if file.stem == name)
-    done = subprocess.run([sys.executable, script, folder], cwd=folder, capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, script, folder], cwd=folder, capture_output=True, text=True, timeout=570)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
+@pytest.mark.timeout(600)  # without Julia the stiff networks take some two minutes on an idle machine
 @pytest.mark.parametrize("name", [file.stem for file in EXAMPLES])
 def test_example_runs(name, tmp_path):
     require_engine("diffrax")
@@ -58,6 +59,8 @@ def check_influenza(printed, folder):
     low, high = re.search(r"^R0 by its profile: (\S+) to (\S+) \(95 %\), identifiable$", printed, re.MULTILINE).groups()
     assert 2.6 < float(low) < 3.0 < float(estimate) < 3.4 < float(high) < 4.0
     assert 0.1 < float(error) < 0.4
+    low, high = re.search(r"^R0 by sampling: (\S+) to (\S+) \(90 %\)$", printed, re.MULTILINE).groups()
+    assert 2.6 < float(low) < 3.0 < float(estimate) < 3.4 < float(high) < 4.0
     dispersion = re.search(r"^dispersion: (\S+) ", printed, re.MULTILINE)
     assert 3 < float(dispersion[1]) < 40
     pictures = ("residuals", "history", "correlations", "profile")
@@ -76,10 +79,33 @@ def check_glucose(printed, folder):
     assert all((folder / f"glucose_{name}.png").stat().st_size > 5000 for name in shown)
 
 
+def check_spiral(printed, folder):
+    errors = [float(e) for e in re.findall(r"root mean square error (\S+), the samples' noise is 0.05$", printed, re.M)]
+    assert len(errors) == 2 and errors[0] < 0.05 and errors[1] < 0.1
+
+
+def check_pendulum(printed, folder):
+    off = dict(re.findall(r"^(\w+): loss \S+, energy off by at most (\S+) until", printed, re.MULTILINE))
+    assert float(off["energy"]) < 0.1 and float(off["plain"]) < 0.2
+    assert abs(float(re.search(r"^friction: (\S+), in truth", printed, re.MULTILINE)[1]) - 0.1) < 0.01
+    assert float(re.search(r"its energy drifts by (\S+) until", printed)[1]) < 1e-6
+
+
+def check_stiff_networks(printed, folder):
+    found = re.findall(r"^(\w+): relative error (\S+) in the mean, (\S+) at worst", printed, re.MULTILINE)
+    errors = {name: (float(mean), float(worst)) for name, mean, worst in found}
+    assert max(errors["rates"]) < 1e-6
+    assert errors["network"][0] < 0.1 and errors["network"][1] < 0.15
+    assert errors["pollu"][0] < 0.05 and errors["pollu"][1] < 0.15
+
+
 CHECKS = {
     "first_solve": check_first_solve,
     "glucose": check_glucose,
     "hare_lynx_ude": check_hare_lynx,
     "influenza": check_influenza,
+    "pendulum": check_pendulum,
+    "spiral": check_spiral,
     "stiff_gradient": check_stiff_gradient,
+    "stiff_networks": check_stiff_networks,
 }

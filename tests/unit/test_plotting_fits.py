@@ -157,3 +157,20 @@ def test_phase_portrait():
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), -2 * TIMES)
     with pytest.raises(ps.ProblemError, match="has no 'x' and 'w' over time"):
         ps.plot_phase(ds, "x", "w")
+
+
+def test_learnt_term_against_truth():
+    truth = xr.Dataset({"f": (("time", "k"), np.stack([TIMES, -TIMES], 1), {"units": "m"}), "c": 1.0}, {"time": TIMES})
+    over_time, against = ps.plot_learnt(2 * truth, truth.transpose("k", "time")).axes
+    assert over_time.get_ylabel() == "f [m]" and against.get_xlabel() == "f, truth"
+    np.testing.assert_array_equal(over_time.lines[2].get_ydata(), -TIMES)
+    np.testing.assert_array_equal(over_time.lines[3].get_ydata(), -2 * TIMES)
+    np.testing.assert_array_equal(against.lines[1].get_xydata(), np.stack([-TIMES, -2 * TIMES], 1))
+    with pytest.raises(ps.ProblemError, match="'g' is not in learnt"):
+        ps.plot_learnt(truth, truth, ["g"])
+    with pytest.raises(ps.ProblemError, match="no variable over time in common"):
+        ps.plot_learnt(truth, truth[["c"]])
+    with pytest.raises(ps.ProblemError, match="different times; solve both with the same saveat"):
+        ps.plot_learnt(truth, truth.assign_coords(time=2 * TIMES))
+    with pytest.raises(ps.ProblemError, match="'f' has dims"):
+        ps.plot_learnt(truth, truth.isel(k=0))
