@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .api.algorithms import algorithms
     from .api.dense import DenseSolution, dense
     from .api.doctor import doctor
+    from .api.fit_ensemble import FitEnsemble, fit_ensemble
     from .api.posterior import posterior
     from .api.products import gauss_newton_vector_product, hessian_vector_product
     from .api.profile import profile
@@ -63,6 +64,8 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "dense": "api.dense",
     "DenseSolution": "api.dense",
     "doctor": "api.doctor",
+    "fit_ensemble": "api.fit_ensemble",
+    "FitEnsemble": "api.fit_ensemble",
     "gauss_newton_vector_product": "api.products",
     "hessian_vector_product": "api.products",
     "Library": "recovery.library",
@@ -104,6 +107,7 @@ __all__ = [
     "DenseSolution",
     "EngineUnavailable",
     "Event",
+    "FitEnsemble",
     "FitResult",
     "GradientMismatch",
     "GrowingHorizon",
@@ -135,6 +139,7 @@ __all__ = [
     "doctor",
     "every",
     "fit",
+    "fit_ensemble",
     "gauss_newton_vector_product",
     "grad",
     "gradient",

@@ -15,7 +15,7 @@ from ..problems.ode import ODEProblem
 from ..sampling.nuts import Density, Draws, Settings, sample_nuts
 from ..sampling.support import make_support
 from ..words import check_keywords, nearest
-from .fit import check_seed
+from .fit_plan import check_seed
 from .objective import Objective, block_values, is_weight, objective
 
 SAMPLERS = ("nuts",)

@@ -14,12 +14,12 @@ from ..fitting.observations import fill_gaps
 from ..fitting.segments import cut, end_gap, segment_parametrization, widen
 from ..fitting.stages import Stage
 from ..fitting.strategies import Collocation, MultipleShooting, MultiStart, WarmStart
-from ..fitting.trainable import whole_networks
 from ..ir.program import Program
 from ..problems.doses import widen_parameters
 from ..requests import FitRequest, SumRequest
 from .member import Member
 from .misfit import Misfit
+from .scaled import draw_networks, fresh_networks
 
 RATE = 1e-2  # of Adam, in scaled coordinates
 
@@ -140,17 +140,13 @@ def _start_many(strategy: MultiStart, search: Search, z: np.ndarray, name: str):
 
 
 def _draw(search, z, spread, number):
-    """A point near z; networks that are trained whole get other weights."""
+    """A point near z; networks that have not learnt get other weights, those that have keep theirs."""
     rng = np.random.default_rng([search.seed, number])
     drawn = z + spread * rng.standard_normal(z.size)
-    layout = search.misfit.problem.p_layout
-    for name, layers in whole_networks(search.misfit.blocks).items():
-        network = layout[name].network
-        weights = replace(network, seed=int(rng.integers(2**31))).initial_weights(name)
-        for block in layers:
-            begin = block.source - layout[name].start
-            drawn[block.slice] = weights[begin : begin + block.size]
-    return drawn
+    for block in search.misfit.blocks:
+        if block.network is not None:
+            drawn[block.slice] = z[block.slice]
+    return draw_networks(search.misfit, drawn, rng, fresh_networks(search.misfit))
 
 
 _RUN = {Collocation: _collocate, MultipleShooting: _shoot, MultiStart: _start_many}

@@ -135,7 +135,8 @@ class MultiStart:
     """Begin at several points, drop the worse half again and again, and go on from the best.
 
     The first is the start itself. The others are drawn around it: parameters by factors, what is bounded within its
-    bounds, networks with weights drawn anew.
+    bounds, networks with weights drawn anew. A network that has learnt already, or is trained in part, keeps its
+    weights.
 
     Parameters
     ----------

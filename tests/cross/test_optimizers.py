@@ -11,7 +11,7 @@ from support.diffrax_engine import make_objective_request, make_request
 from support.engines import ENGINES, require_engine
 
 import pysciml as ps
-from pysciml.api.fit import check_optimizers
+from pysciml.api.fit_plan import check_optimizers
 from pysciml.engines.choose import choose_engine
 from pysciml.fitting.stages import Stage
 from pysciml.requests import FitRequest, SumRequest

@@ -64,6 +64,9 @@ def test_networks_start_with_other_weights():
     assert several.loss < plain.loss
     first, last = (several.settings["warm_starts"][1][key] for key in ("first", "last"))
     assert last < first
+    learnt = ps.fit(problem.remake(p=plain.p), data, strategy=ps.MultiStart(starts=2, spread=0.1, steps=1), **options)
+    (told,) = learnt.settings["warm_starts"]  # which all begin at what was learnt
+    assert told["first"] == pytest.approx(plain.loss, rel=0.5) and learnt.loss <= plain.loss
 
 
 def test_fit_with_warm_starts_is_found_again(data, tmp_path):

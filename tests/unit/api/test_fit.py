@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from support.engines import require_engine
 
 import pysciml as ps
-from pysciml.api.fit import find_decayed
+from pysciml.api.fit_plan import find_decayed
 from pysciml.api.fit_result import FitResult
 from pysciml.api.objective import make_misfit
 
