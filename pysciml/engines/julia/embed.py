@@ -167,15 +167,15 @@ def _pack(value, cells, data):
 def _copy_answer(places):
     """The cells of an answer and a copy of the bytes behind them."""
     n_cells, cells, n_bytes, where = _WORDS.unpack(ctypes.string_at(places, _WORDS.size))
-    data = bytearray(n_bytes)
-    if n_bytes:
-        ctypes.memmove((ctypes.c_char * n_bytes).from_buffer(data), where, n_bytes)
+    data = bytearray((ctypes.c_char * n_bytes).from_address(where)) if n_bytes else bytearray()
     return iter(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
 
 
 def _unpack(cells, data, release) -> Any:
     """The next value; arrays are views of ``data``."""
     kind, word, rows, columns = next(cells)
+    if kind == INTEGER:
+        return word
     if kind in _ARRAYS:
         array = np.frombuffer(data, _ARRAYS[kind], rows * columns, word)
         return array.reshape(rows, columns, order="F") if kind == MATRIX else array
@@ -189,4 +189,4 @@ def _unpack(cells, data, release) -> Any:
         raise JuliaError(*_unpack(cells, data, release))
     if kind == HELD:
         return Handle(word, release)
-    return None if kind == NOTHING else word != 0 if kind == BOOL else word
+    return None if kind == NOTHING else word != 0
