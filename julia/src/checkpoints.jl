@@ -22,9 +22,9 @@ function Base.getindex(u::Retraced, s)
 end
 
 "Take the steps behind the state kept at a place again; whether that was not interrupted."
-function retrace!(u::Retraced, place)
+retrace!(u::Retraced, place) = retrace!(u, place, StepMemory(u.f, u.tableau, length(u.path.states[1]), 0, Block[]))
+function retrace!(u, place, memory)
     (; t, stride, states) = u.path
-    memory = StepMemory(u.f, u.tableau, length(states[1]), 0, Block[])
     empty!(u.between)
     state, start = states[place + 1], place * stride + 1
     u.first = -1

@@ -23,9 +23,8 @@ const TABLEAUS = Dict{String, Union{Tableau, RosenbrockTableau}}()
 tableau_of(spec) = get!(() -> method_of(spec) in ROSENBROCK ? read_rosenbrock(spec) : read_tableau(spec), TABLEAUS, spec)
 
 "What reversing a step works with: values and cotangents of its stages, weights, and a few states and parameters."
-struct StepMemory
+struct StepMemory{J, M}
     k::Vector{Vector64}
-    own::Vector{Vector64}
     cotangents::Vector{Vector64}
     weights::Vector64
     state::Vector64
@@ -36,21 +35,23 @@ struct StepMemory
     total::Vector64
     factors::Factors
     column::Vector64
-    jacobian::Union{Matrix{Float64}, SparseMatrixCSC{Float64, Int}} # the matrix of an implicit step
-    full::FullFactors{Float64} # its factors, if it isn't sparse
-    matrix::Ref{Any} # its factors
+    jacobian::J # the matrix of an implicit step, full or sparse
+    full::FullFactors{Float64} # its factors, if it is full
+    sparse::Ref{Any} # and if it is sparse
+    mass_matrix::M
 end
 
 function StepMemory(f, tableau, n, m, blocks)
     n_rows = tableau isa Tableau ? 0 : n
-    jacobian = has_sparse_jacobian(f) ? similar(union_pattern(f.derivatives.prototype, f.mass_matrix)) : zeros(n_rows, n_rows)
+    is_sparse = n_rows > 0 && has_sparse_jacobian(f)
+    jacobian = is_sparse ? similar(union_pattern(f.derivatives.prototype, f.mass_matrix)) : zeros(n_rows, n_rows)
     stages() = [zeros(n) for _ in tableau.b]
-    own, column = stages(), zeros(count_factors(blocks))
+    column = zeros(count_factors(blocks))
     is_factored = tableau isa Tableau && !isempty(column)
     states, parameters = (zeros(n) for _ in 1:4), (zeros(is_factored ? 0 : m), zeros(m))
     return StepMemory(
-        copy(own), own, stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, jacobian,
-        FullFactors(zeros(n_rows, n_rows)), Ref{Any}()
+        stages(), stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, jacobian,
+        FullFactors(zeros(n_rows, n_rows)), Ref{Any}(), f.mass_matrix
     )
 end
 
@@ -61,7 +62,15 @@ struct Step
     t_next::Float64
     u::Vector64
     u_next::Vector64
-    kept::Vector{Vector64}
+    kept::Vector64
+end
+
+"Take a stage that was kept at a slot; whether it was."
+function take_stage!(k, kept, slot)
+    n = length(k)
+    0 < slot && slot * n <= length(kept) || return false
+    copyto!(k, 1, kept, (slot - 1) * n + 1, n)
+    return true
 end
 
 "x += h * sum(weights[j] * k[j])"
@@ -117,12 +126,16 @@ The sum of all misfits and its slopes by the initial value and the parameters, f
 written to if events change parameters.
 """
 function reverse_path(o, tableau, path, p)
+    memory = StepMemory(o.f, tableau, length(path.states[1]), length(p), o.f.pullback.program.blocks)
+    return reverse_steps(o, tableau, path, p, memory)
+end
+
+function reverse_steps(o, tableau, path, p, memory)
     (; t, stages, keeps_stages) = path
     events = o.options.events
     u = Retraced(path, o.f, tableau, events, isempty(events.jumps) ? p : copy(p))
     set_parameters!(p, events, t, length(t))
     n, row, total = length(u[1]), o.rows, 0.0
-    memory = StepMemory(o.f, tableau, n, length(p), o.f.pullback.program.blocks)
     after, before = zeros(n), zeros(n) # cotangents of the states at a step's end and at its start
     for s in (length(t) - 1):-1:1
         is_interrupted() && return nothing
@@ -166,7 +179,7 @@ end
 "Value and slopes by the initial value and the parameters, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)
     tableau = tableau_of(o.word)
-    path = record_path(o, u0, p, tableau isa Tableau)
+    path = record_path(o, u0, p, is_kept(tableau))
     path === nothing && return nothing
     found = try_numerics(() -> reverse_path(o, tableau, path, p))
     found === nothing || !has_mass(o.f) || reverse_start!(found[2], found[3], o.f, path.states[1], p, o.t0)

@@ -97,16 +97,14 @@ function find_stages!(memory, f, tableau::Tableau, step, p, is_between)
     (; t, h, u, kept) = step
     for stages in (tableau.inner, tableau.between), i in stages
         stages === tableau.between && !is_between && break
-        slot = tableau.slots[i]
-        if 0 < slot <= length(kept)
-            memory.k[i] = kept[slot]
-        else
-            memory.k[i] = memory.own[i]
-            f(memory.own[i], stage_state!(memory, tableau, i, u, h), p, t + tableau.c[i] * h)
-        end
+        take_stage!(memory.k[i], kept, tableau.slots[i]) && continue
+        f(memory.k[i], stage_state!(memory, tableau, i, u, h), p, t + tableau.c[i] * h)
     end
     return nothing
 end
+
+"Does a solve have what is worth keeping of its steps?"
+is_kept(::Tableau) = true
 
 "What a stage counts in the state at a step's end."
 end_factor(::Tableau, h) = h

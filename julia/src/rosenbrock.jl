@@ -46,13 +46,16 @@ function interpolation_weights!(w, tableau::RosenbrockTableau, share, h)
     return w
 end
 
-"The factored matrix of a step."
-function factor_step(memory, f, tableau, step, p)
+"Factor the matrix of a step."
+function factor_step!(memory, f, tableau, step, p)
     J = memory.jacobian
     Jacobian(f)(J, step.u, p, step.t)
-    subtract_from_mass!(J, f.mass_matrix, 1 / (tableau.gamma * step.h))
-    return J isa Matrix ? factor!(memory.full, J) : lu(J)
+    subtract_from_mass!(J, memory.mass_matrix, 1 / (tableau.gamma * step.h))
+    J isa Matrix ? factor!(memory.full, J) : (memory.sparse[] = lu(J))
+    return nothing
 end
+
+factors_of(memory) = memory.jacobian isa Matrix ? memory.full : memory.sparse[]
 
 "`J = factor * M - J`; a sparse J has the places of M."
 function subtract_from_mass!(J, M, factor)
@@ -90,8 +93,9 @@ stage_state!(memory, tableau::RosenbrockTableau, i, u) =
     add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1))
 
 function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between)
-    memory.matrix[] = factor_step(memory, f, tableau, step, p)
-    return replay_stages!(memory, f, tableau, step, p, memory.matrix[])
+    factor_step!(memory, f, tableau, step, p)
+    all(i -> take_stage!(memory.k[i], step.kept, i), eachindex(memory.k)) && return nothing
+    return replay_stages!(memory, f, tableau, step, p, factors_of(memory))
 end
 
 function replay_stages!(memory, f, tableau, step, p, matrix)
@@ -99,21 +103,35 @@ function replay_stages!(memory, f, tableau, step, p, matrix)
     slope = memory.state_slope
     f.derivatives.time(slope, u, p, t)
     for i in eachindex(memory.k)
-        k = memory.own[i]
+        k = memory.k[i]
         f(k, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
         k .+= (h * tableau.d[i]) .* slope
-        add_mass_times!(k, f.mass_matrix, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1), memory.slope)
-        memory.k[i] = ldiv!(matrix, k)
+        add_mass_times!(k, memory.mass_matrix, 1 / h, view(tableau.C, i, :), memory.k, 1:(i - 1), memory.slope)
+        ldiv!(matrix, k)
     end
     return nothing
 end
 
 end_factor(::RosenbrockTableau, h) = 1.0
 
+"Add to the cotangents of earlier stages what comes of a stage's state and of its right-hand side."
+function spread_both!(cotangents, tableau, i, by_state, by_side, factor)
+    for j in 1:(i - 1)
+        a, c, cotangent = tableau.A[i, j], factor * tableau.C[i, j], cotangents[j]
+        @inbounds @simd for l in eachindex(by_state)
+            cotangent[l] += a * by_state[l] + c * by_side[l]
+        end
+    end
+    return nothing
+end
+
+"Rosenbrock23's are of another form."
+is_kept(tableau::RosenbrockTableau) = length(tableau.b) > 2
+
 function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, step, p, is_between)
     before .+= after
     spread!(memory.cotangents, 1.0, tableau.b, after, eachindex(memory.k))
-    return reverse_stages!(before, memory, f, tableau, memory.matrix[], step, p)
+    return reverse_stages!(before, memory, f, tableau, factors_of(memory), step, p)
 end
 
 function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, step, p)
@@ -126,9 +144,7 @@ function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, 
         memory.total .+= memory.parameter_slope
         found = pull_step!(memory, f, v, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
         before .+= found
-        spread!(memory.cotangents, 1.0, view(tableau.A, i, :), found, 1:(i - 1))
-        v = transposed_mass_times!(memory.slope, f.mass_matrix, v)
-        spread!(memory.cotangents, 1 / h, view(tableau.C, i, :), v, 1:(i - 1))
+        spread_both!(memory.cotangents, tableau, i, found, transposed_mass_times!(memory.slope, memory.mass_matrix, v), 1 / h)
     end
     return nothing
 end

@@ -543,7 +543,7 @@ if Base.find_package("Aqua") !== nothing
     @eval using Aqua: Aqua
     @testset "Aqua" begin
         # these load at their first use
-        ignore = [keys(PySciML.METHODS)..., :OrdinaryDiffEqNonlinearSolve, :QuadGK, :SciMLSensitivity]
+        ignore = [keys(PySciML.METHODS)..., :OrdinaryDiffEqNonlinearSolve, :QuadGK, :ReverseDiff, :SciMLSensitivity]
         Aqua.test_all(PySciML; ambiguities = (; recursive = false), stale_deps = (; ignore), persistent_tasks = false)
     end
 end
