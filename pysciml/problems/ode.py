@@ -195,7 +195,8 @@ class ODEProblem:
     def _with(self, changes):
         """The problem with other fields; the rest is shared."""
         problem = object.__new__(type(self))
-        vars(problem).update((name, vars(self)[name]) for name in _FIELDS)
+        own = vars(self)
+        vars(problem).update({name: own[name] for name in _FIELDS})
         problem._set(**changes)
         return problem
 

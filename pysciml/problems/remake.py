@@ -32,9 +32,10 @@ def merge_values(
             continue
         value = read_value(place, name, raw)
         flat[entry.slice] = _fit_value(place, entry, value, labels).ravel()
-        is_whole = bool((value.array == np.rint(value.array)).all())
-        network = value.network or entry.network
-        entries[name] = replace(entry, network=network, is_float=entry.is_float or not is_whole)
+        if value.network is not None:
+            entries[name] = replace(entry, network=value.network)
+        elif not entry.is_float and (value.array != np.rint(value.array)).any():
+            entries[name] = replace(entry, is_float=True)
     changed = tuple(entries.values())
     return (layout if changed == layout.entries else replace(layout, entries=changed)), flat
 

@@ -15,6 +15,7 @@ from .units import SECONDS
 from .values import check_pint
 
 _DATE = re.compile(r"^\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$")
+_EPS = float(np.finfo(float).eps)
 _TICKS = {"ns": 10**9, "us": 10**6}  # in a second
 
 
@@ -52,7 +53,7 @@ class Calendar:
         """Floats ``(time,)`` as dates, rounded to the power of ten that a float resolves over the whole span."""
         size = max(abs(float(self.to_floats(np.array([self.end]))[0])) * SECONDS[self.unit], 1e-300)
         ticks_per_second, step = _TICKS[self.resolution], 1
-        while step < 4 * np.finfo(float).eps * size * ticks_per_second:
+        while step < 4 * _EPS * size * ticks_per_second:
             step *= 10
         ticks = np.rint(times * (SECONDS[self.unit] * ticks_per_second / step)).astype(np.int64) * step
         if isinstance(self.epoch, np.datetime64):
@@ -237,7 +238,7 @@ def check_times(where: str, floats: np.ndarray, problem) -> np.ndarray:
             raise ProblemError(f"{where} has the time {first} twice; give each time once: np.unique(...)")
         raise ProblemError(f"{where} must increase, but {then} comes after {first}; sort it: np.sort(...)")
     start, end = problem.span
-    slack = 8 * np.finfo(float).eps * max(abs(start), abs(end))
+    slack = 8 * _EPS * max(abs(start), abs(end))
     if floats[0] < start - slack or floats[-1] > end + slack:
         bad = show_time(floats[0] if floats[0] < start - slack else floats[-1], problem)
         raise ProblemError(f"{where} has the time {bad} outside t_span {problem.t_span}; leave it out, or widen t_span")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 import xarray as xr
@@ -112,6 +113,8 @@ def _read_all(where, default, raw, kind):
 
 def read_value(where: str, name: str, raw) -> Value:
     """One value, called ``where`` in messages; ProblemError if it can't be one. A network is drawn for its name."""
+    if type(raw) is float and isfinite(raw):  # the most frequent one
+        return Value(np.array(raw))
     if isinstance(raw, MLP):
         return Value(raw.initial_weights(name), network=raw)
     if isinstance(raw, Network):

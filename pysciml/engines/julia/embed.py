@@ -142,7 +142,7 @@ def _pack(value, cells, data):
     elif kind is np.ndarray:
         code = MATRIX if value.ndim > 1 else _VECTORS[value.dtype]
         cells.append(_WORDS.pack(code, len(data), value.shape[0], value.shape[-1]))
-        data += value.astype(_ARRAYS[code], copy=False).tobytes("F")
+        data += (value if code != MATRIX else value.astype(np.float64, copy=False)).tobytes("F")
         data += bytes(-len(data) % 8)  # numbers begin at whole words
     elif kind is int:
         cells.append(_WORDS.pack(INTEGER, value, 0, 0))
