@@ -44,6 +44,12 @@ def check_hare_lynx(printed, folder):
     assert set(errors) == {"hare", "lynx"}
     assert max(errors.values()) <= 0.2
     assert (folder / "hare_lynx_ude.nc").exists()
+    found = re.findall(r"^(\w+): hares (\S+), lynxes (\S+) standard deviations off$", printed, re.MULTILINE)
+    off = {name: (float(hare), float(lynx)) for name, hare, lynx in found}
+    assert max(*off["recovered"], *off["classical"]) < 0.25 < off["network"][0]  # the network alone does not beat it
+    bands = dict(re.findall(r"^(net\d_hare_lynx): between (\S+) and \S+ \(95 %\)$", printed, re.MULTILINE))
+    assert set(bands) == {"net0_hare_lynx", "net1_hare_lynx"}
+    assert float(bands["net0_hare_lynx"]) < 0 < float(bands["net1_hare_lynx"])
 
 
 def check_stiff_gradient(printed, folder):
