@@ -14,10 +14,10 @@ from ..engines.base import AbstractEngine, RawFit, Report, Status, check_capabil
 from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
 from ..errors import ProblemError, SolveFailed
-from ..fitting.batches import read_batch
+from ..fitting.batches import batch_size, check_batch
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
 from ..fitting.shooting import make_stages
-from ..fitting.strategies import GrowingHorizon, WarmStart, read_strategy
+from ..fitting.strategies import GrowingHorizon, MultiStart, WarmStart, read_strategy
 from ..fitting.trainable import limits, whole_networks
 from ..ir.evaluate import evaluate_program
 from ..problems.ode import ODEProblem
@@ -31,7 +31,7 @@ from .misfit import Misfit, make_misfit
 from .objective import is_weight
 from .scaled import scale_misfit
 from .verify import Verified, check_verify
-from .warm_starts import Search, warm_start
+from .warm_starts import Search, cut_members, warm_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +139,14 @@ def plan_fit(
 ) -> Plan:
     """Check everything that ``fit`` was given, and choose what is open."""
     check_verify(verify)
+    check_batch(batch)
     optimizers = read_optimizers(optimizer, batch is not None)
     (warm, horizon), seed = read_strategy(strategy), check_seed(seed)
     everything = _read_data(problem, data, over, time)
     fitted, held = (everything, ()) if validation is None else split(validation, everything, problem)
     more = {"over": over, "weights": weights, "priors": priors, "penalty": penalty, "experiments": fitted}
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
-    horizon = _choose_horizon(strategy, horizon, misfit)
+    horizon = _choose_horizon(strategy, warm, horizon, misfit, batch)
     make, z0 = scale_misfit(misfit)
     others = make_others(misfit, held)
     request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, batch, seed)
@@ -162,20 +163,30 @@ def _read_data(problem, data, over, time):
     return read_experiments(data, problem, over, time)
 
 
-def _choose_horizon(strategy, horizon, misfit) -> GrowingHorizon:
-    """What ``"auto"`` is for a loss."""
+def _choose_horizon(strategy, warm, horizon, misfit, batch) -> GrowingHorizon:
+    """What ``"auto"`` is for a loss, and for segments, which are short already."""
+    is_cut = batch is not None and batch.segment is not None
+    if is_cut and (strategy != "auto" and horizon.stages > 1 or any(isinstance(item, MultiStart) for item in warm)):
+        raise ProblemError(
+            "strategy: with Minibatch(segment=...) there is no horizon to grow or to search; leave GrowingHorizon and "
+            "MultiStart out"
+        )
     is_fitted = any(block.name in misfit.noise for block in misfit.blocks)
-    return GrowingHorizon(stages=1) if strategy == "auto" and is_fitted else horizon
+    return GrowingHorizon(stages=1) if strategy == "auto" and (is_fitted or is_cut) else horizon
 
 
 def _make_request(misfit, others, make, z0, optimizers, horizon, validation, batch, seed) -> FitRequest:
     """What the engine is asked; ``others`` are the experiments that are held out, or those whose later data are."""
+    objective = misfit.request(make, z0)
     observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
-    starts = [one.problem.span[0] for one in misfit.members]
+    if batch is not None and batch.segment is not None:
+        objective = cut_members(misfit, objective, batch.segment)
+        observed = [(part.solve.saveat, part.weights != 0) for part in objective.parts]
+    starts = [part.solve.t_span[0] for part in objective.parts]
     every, patience = (validation.every, validation.patience) if validation else (0, 0)
-    stages = make_stages(horizon, optimizers, observed, starts, every, read_batch(batch, len(misfit.members)))
+    stages = make_stages(horizon, optimizers, observed, starts, every, batch_size(batch, len(objective.parts)))
     looked_at = others.request(make, z0) if others else None
-    request = FitRequest(misfit.request(make, z0), stages, seed, find_decayed(misfit), looked_at, patience)
+    request = FitRequest(objective, stages, seed, find_decayed(misfit), looked_at, patience)
     check_optimizers(optimizers, request.objective, misfit.engine)
     return request
 
@@ -187,7 +198,7 @@ def check_optimizers(optimizers: Sequence[Optimizer], request: SumRequest, engin
     if any(isinstance(item, LevenbergMarquardt) for item in optimizers):
         if request.penalties or not all(part.is_squares for part in request.parts):
             raise ProblemError(
-                "LevenbergMarquardt: only for losses that are sums of squares ('nmse', 'mse'), without penalties; "
+                "LevenbergMarquardt: only for sums of squares ('nmse', 'mse', 'relative') without penalties; "
                 "use ps.LBFGS() or ps.BFGS()"
             )
         for part in request.parts:

@@ -11,7 +11,7 @@ from ..engines.base import RawFit, Report
 from ..errors import ProblemError
 from ..fitting.collocation import matching_program, minimise, smooth_states
 from ..fitting.observations import fill_gaps
-from ..fitting.segments import cut, end_gap, segment_parametrization, widen
+from ..fitting.segments import begin_at, cut, end_gap, segment_parametrization, widen
 from ..fitting.stages import Stage
 from ..fitting.strategies import Collocation, MultipleShooting, MultiStart, WarmStart
 from ..ir.program import Program
@@ -107,6 +107,25 @@ def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str)
     stages = tuple(Stage(word, strategy.steps, RATE, rows, 1.0, horizon) for word in ("adam", "lbfgs"))
     raw = search.minimise(total, stages, name)
     return (raw.x[: z.size] if np.isfinite(raw.value) else z), raw.history["loss"]
+
+
+def cut_members(misfit: Misfit, request: SumRequest, size: int) -> SumRequest:
+    """A sum of segments of so many data times, each of which begins at the data of the one before."""
+    if misfit.problem.mass_matrix is not None or misfit.problem.events:
+        raise ProblemError("Minibatch: segments can't begin between events or with a mass matrix; leave segment out")
+    if any(part.whole is not None for part in request.parts):
+        raise ProblemError("Minibatch: a loss of the whole solution can't be cut into segments; leave segment out")
+    parts, picks = [], []
+    for member, part, own in zip(misfit.members, request.parts, request.picks, strict=True):
+        unseen = ~member.states.mask.any(axis=0)
+        if unseen.any():
+            name = next(e.name for e in member.problem.u_layout.entries if unseen[e.slice].any())
+            raise ProblemError(f"Minibatch: segments begin at data, and {name!r} has none; leave segment out")
+        filled = fill_gaps(member.states, member.problem.u0_values)
+        for segment in cut(len(member.experiment.times), size):
+            parts.append(begin_at(part, segment, filled[segment.first]))
+            picks.append(own)
+    return replace(request, parts=tuple(parts), picks=tuple(picks))
 
 
 def _state_scales(misfit, member):

@@ -12,21 +12,24 @@ WHOLE_EVERY = 100  # steps between looks at all experiments
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Steps by the loss of some experiments at a time, so that one of many experiments costs as little as one of few.
+    """Steps by the loss of some trajectories at a time, so that one of many costs as little as one of few.
 
-    Each epoch goes through the experiments in a new random order, which depends on the fit's ``seed`` and on nothing
-    else. The loss of a batch stands for that of all: it is multiplied by the number of experiments over that of the
+    Each epoch goes through the trajectories in a new random order, which depends on the fit's ``seed`` and on nothing
+    else. The loss of a batch stands for that of all: it is multiplied by the number of trajectories over that of the
     batch, penalties and priors are added whole.
 
     Parameters
     ----------
     trajectories : int
-        Experiments in a batch.
+        Trajectories in a batch: experiments, or segments of them.
+    segment : int, optional
+        Data times in a segment, into which experiments are cut; each begins at the data of the one before. For data of
+        all states with little noise, which goes into the starts. None: whole experiments.
 
     Raises
     ------
     ProblemError
-        If ``trajectories`` is not a positive integer.
+        If a number is not a positive integer.
 
     Notes
     -----
@@ -43,24 +46,31 @@ class Minibatch:
     --------
     >>> import pysciml as ps
     >>> ps.Minibatch(trajectories=8)
-    Minibatch(trajectories=8)
+    Minibatch(trajectories=8, segment=None)
     """
 
     trajectories: int
+    segment: int | None = None
 
     def __post_init__(self):
         check_count("Minibatch", "trajectories", self.trajectories)
+        if self.segment is not None:
+            check_count("Minibatch", "segment", self.segment)
 
 
-def read_batch(batch: Minibatch | None, n_experiments: int) -> int:
-    """How many experiments are in a batch, 0 for all; ProblemError for more than there are."""
+def check_batch(batch: Minibatch | None) -> None:
+    """ProblemError for anything else."""
+    if batch is not None and not isinstance(batch, Minibatch):
+        raise ProblemError(f"batch must be ps.Minibatch(trajectories=...), got {batch!r}")
+
+
+def batch_size(batch: Minibatch | None, there: int) -> int:
+    """How many trajectories are in a batch, 0 for all; ProblemError for more than there are."""
     if batch is None:
         return 0
-    if not isinstance(batch, Minibatch):
-        raise ProblemError(f"batch must be ps.Minibatch(trajectories=...), got {batch!r}")
-    if batch.trajectories > n_experiments:
-        plural = "s" if n_experiments > 1 else ""
-        raise ProblemError(f"batch: {batch} is more than the data have, {n_experiments} experiment{plural}")
+    if batch.trajectories > there:
+        what = "experiment" if batch.segment is None else "segment"
+        raise ProblemError(f"batch: {batch} is more than the data have, {there} {what}{'s' if there > 1 else ''}")
     return int(batch.trajectories)
 
 

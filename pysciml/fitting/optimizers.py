@@ -247,8 +247,8 @@ class BFGS(Optimizer):
 class LevenbergMarquardt(Optimizer):
     """Gauss-Newton within a trust region, on the residuals: few iterations where the data determine the parameters.
 
-    For losses that are sums of squares (``"nmse"``, ``"mse"``), without penalties, and up to some dozens of
-    parameters: each iteration carries a tangent for each of them.
+    For losses that are sums of squares (``"nmse"``, ``"mse"``, ``"relative"``), without penalties, and up to some
+    dozens of parameters: each iteration carries a tangent for each of them.
 
     Parameters
     ----------

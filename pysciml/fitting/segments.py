@@ -51,6 +51,21 @@ def segment_parametrization(
     return simplify_program(builder.build([("u0", start), ("p", p)]))
 
 
+def begin_at(part, segment: Segment, start: np.ndarray):
+    """The objective of one segment that begins at known states ``(state,)``, from that of the whole span."""
+    rows, solve = slice(segment.first, segment.last + 1), part.solve
+    times, weights, parametrization = solve.saveat[rows], part.weights[rows].copy(), part.parametrization
+    begin = solve.t_span[0]
+    if segment.first:
+        begin, weights[0] = float(times[0]), 0.0  # that datum is the end of the segment before
+        builder = ProgramBuilder(parametrization.inputs)
+        _, p = inline_program(builder, parametrization, [0])
+        parametrization = simplify_program(builder.build([("u0", builder.constant(start)), ("p", p)]))
+    end = float(times[-1]) if times[-1] > begin else solve.t_span[1]
+    solve = replace(solve, t_span=(begin, end), saveat=times)
+    return replace(part, solve=solve, parametrization=parametrization, values=part.values[rows], weights=weights)
+
+
 def end_gap(program: Program, observe: Program | None, scales: np.ndarray) -> Program:
     """What is measured, and behind it the scaled distance of the state from the start of the next segment."""
     (n,), (m,) = program.inputs[1].shape, program.inputs[2].shape

@@ -96,6 +96,33 @@ def test_an_epoch_is_all_experiments(data, engine):
     assert np.ptp([one for one, _ in found]) > 0.01 * value
 
 
+def test_segments_begin_at_the_data_before_them(engine):
+    """Data without noise: each segment is a trajectory of its own, and the truth is the only minimum."""
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": p.a * u.x - p.b * u.x * u.y, "y": p.b * u.x * u.y - u.y},
+        {"x": 1.0, "y": 1.0},
+        (0, 20),
+        {"a": 1.5, "b": 0.9},
+    )
+    options = {"engine": engine, "algorithm": "Tsit5", "rtol": 1e-8}
+    exact = ps.solve(problem, saveat=np.linspace(0.25, 20, 80), **options)[["x", "y"]].drop_vars(["a", "b"])
+    far = problem.remake(p={"a": 0.8, "b": 1.6})
+    more = {"optimizer": ps.Adam(ps.Cosine(0.1, 1e-3), steps=150), "progress": False, "verify": "never"}
+    found = ps.fit(far, exact, batch=ps.Minibatch(4, segment=4), **more, **options)
+    assert [float(found.p[name]) for name in "ab"] == pytest.approx([1.5, 0.9], rel=1e-3)
+    assert len(found.history.loss) == 150 and found.history.horizon.values.tolist() == [20.0] * 150
+    holes = exact.where(exact.time != exact.time[8])
+    whole = ps.fit(far, holes, batch=ps.Minibatch(20, segment=4), **(more | {"optimizer": ps.Adam(steps=1)}), **options)
+    assert whole.status is ps.Status.SUCCESS
+    for strategy in (ps.GrowingHorizon(2), ps.MultiStart(2)):
+        with pytest.raises(ps.ProblemError, match="no horizon to grow or to search"):
+            ps.fit(far, exact, batch=ps.Minibatch(4, segment=4), strategy=strategy, **more, **options)
+    with pytest.raises(ps.ProblemError, match="segments begin at data, and 'y' has none"):
+        ps.fit(far, exact[["x"]], batch=ps.Minibatch(4, segment=4), **more, **options)
+    with pytest.raises(ps.ProblemError, match="more than the data have, 20 segments"):
+        ps.fit(far, exact, batch=ps.Minibatch(21, segment=4), **more, **options)
+
+
 def test_draws():
     """Batches are cut from shuffled epochs; where a stage begins changes nothing."""
     members = np.arange(3, 10)

@@ -114,7 +114,7 @@ def test_optimizers_refuse_what_they_can_not(monkeypatch):
     solve = make_request(lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0, 1), {"k": 1.0}, saveat=np.ones(1))
     request = make_objective_request(solve, np.ones((1, 1)))
     pointwise = replace(request, parts=(replace(request.parts[0], sees_data=True),))
-    with pytest.raises(ps.ProblemError, match="LevenbergMarquardt: only for losses that are sums of squares"):
+    with pytest.raises(ps.ProblemError, match="LevenbergMarquardt: only for sums of squares"):
         check_optimizers([ps.LevenbergMarquardt()], pointwise, choose_engine("diffrax"))
     monkeypatch.setattr("pysciml.engines.evolution.find_spec", lambda name: None)
     with pytest.raises(ps.ProblemError, match=r"pip install 'pysciml\[cma\]'"):
