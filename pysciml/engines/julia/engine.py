@@ -45,6 +45,7 @@ from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
 from .status import read_return_code
 
+_MUCH = 1_000_000  # bytes of a call; larger ones are not kept
 _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
 _DEFAULT = (
     "a pair chosen as by SciML's default algorithm, by tolerances and size, which switches where it meets stiffness"
@@ -65,7 +66,9 @@ class JuliaEngine(AbstractEngine):
     def solve(self, request: SolveRequest) -> RawSolution:
         packed = self._packed.get(request)
         if packed is None:
-            packed = self._packed[request] = Packed(*self._solve_call(request))
+            packed = Packed(*self._solve_call(request))
+            if len(packed.message) < _MUCH:
+                self._packed[request] = packed
         like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
         with _progress_bar(request) if request.progress else nullcontext() as watch:
             answer = self._bridge.call(packed, has_partial=True, watch=watch, like=like)
