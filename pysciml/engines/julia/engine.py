@@ -309,7 +309,9 @@ def make_engine() -> JuliaEngine:
         if not route.ready:
             raise EngineUnavailable(f"engine 'julia' isn't ready: {route.reason}")
         if route.image is None and not is_compiled(route.depots):
-            say_on_stderr("pysciml: compiling the Julia package, once after an installation or update; takes a minute")
+            say_on_stderr(
+                "pysciml: compiling the Julia package, once after an installation or update; takes a minute or two"
+            )
             compile_packages(route, everything=False)
         bridge = _bridge()
         bridge.boot(route)
