@@ -58,10 +58,10 @@ def test_other_draws_of_the_data(engine):
     data = xr.Dataset({"x": (("run", "time"), slopes[:, None] * TIMES)}, {"run": range(5), "time": TIMES})
     over = {"run": data["run"]}
     more = OPTIONS | {"optimizer": ps.LBFGS(steps=5), "loss": "mse", "over": over}
-    found = ps.fit_ensemble(LINE, data, members=30, resample=True, engine=engine, **more)
+    found = ps.fit_ensemble(LINE, data, members=20, resample=True, engine=engine, **more)
     rates = found.parameters.rate.values
     np.testing.assert_allclose(rates * 50, np.round(rates * 50), atol=1e-3)  # means of five of them
-    assert rates.mean() == pytest.approx(slopes.mean(), abs=3 * slopes.std() / np.sqrt(5 * 30))
+    assert rates.mean() == pytest.approx(slopes.mean(), abs=3 * slopes.std() / np.sqrt(5 * 20))
     assert rates.std() == pytest.approx(slopes.std() / np.sqrt(5), rel=0.35)
     assert found.predict([1.0]).x.dims == ("member", "run", "time")
 

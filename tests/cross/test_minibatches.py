@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.integrate import solve_ivp
 
 import pysciml as ps
 from pysciml.api.misfit import make_misfit
@@ -105,22 +106,22 @@ def test_segments_begin_at_the_data_before_them(engine):
         {"a": 1.5, "b": 0.9},
     )
     options = {"engine": engine, "algorithm": "Tsit5", "rtol": 1e-8}
-    exact = ps.solve(problem, saveat=np.linspace(0.25, 20, 80), **options)[["x", "y"]].drop_vars(["a", "b"])
+    times = np.linspace(0.5, 20, 40)
+    right = lambda t, u: [1.5 * u[0] - 0.9 * u[0] * u[1], 0.9 * u[0] * u[1] - u[1]]  # noqa: E731
+    x, y = solve_ivp(right, (0, 20), [1.0, 1.0], t_eval=times, rtol=1e-10, atol=1e-10).y
+    exact = xr.Dataset({"x": ("time", x), "y": ("time", y)}, {"time": times})
     far = problem.remake(p={"a": 0.8, "b": 1.6})
-    more = {"optimizer": ps.Adam(ps.Cosine(0.1, 1e-3), steps=150), "progress": False, "verify": "never"}
-    found = ps.fit(far, exact, batch=ps.Minibatch(4, segment=4), **more, **options)
+    more = {"optimizer": ps.Adam(ps.Cosine(0.1, 1e-3), steps=120), "progress": False, "verify": "never"}
+    found = ps.fit(far, exact.where(exact.x != x[9]), batch=ps.Minibatch(3, segment=4), **more, **options)
     assert [float(found.p[name]) for name in "ab"] == pytest.approx([1.5, 0.9], rel=1e-3)
-    assert len(found.history.loss) == 150 and found.history.horizon.values.tolist() == [20.0] * 150
-    holes = exact.where(exact.time != exact.time[8])
-    whole = ps.fit(far, holes, batch=ps.Minibatch(20, segment=4), **(more | {"optimizer": ps.Adam(steps=1)}), **options)
-    assert whole.status is ps.Status.SUCCESS
+    assert len(found.history.loss) == 120 and (found.history.horizon == 20.0).all()
     for strategy in (ps.GrowingHorizon(2), ps.MultiStart(2)):
         with pytest.raises(ps.ProblemError, match="no horizon to grow or to search"):
             ps.fit(far, exact, batch=ps.Minibatch(4, segment=4), strategy=strategy, **more, **options)
     with pytest.raises(ps.ProblemError, match="segments begin at data, and 'y' has none"):
         ps.fit(far, exact[["x"]], batch=ps.Minibatch(4, segment=4), **more, **options)
-    with pytest.raises(ps.ProblemError, match="more than the data have, 20 segments"):
-        ps.fit(far, exact, batch=ps.Minibatch(21, segment=4), **more, **options)
+    with pytest.raises(ps.ProblemError, match="more than the data have, 10 segments"):
+        ps.fit(far, exact, batch=ps.Minibatch(11, segment=4), **more, **options)
 
 
 def test_draws():
