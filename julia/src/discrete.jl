@@ -1,7 +1,8 @@
 # The gradient of what a method computes: its own accepted steps, reversed one by one. Their sizes are held fixed, and values
 # between them are the method's own interpolation.
 
-is_reversed(word) = word in EXPLICIT || word in ROSENBROCK
+# SDIRK methods are left out: with a factorisation for each stage in place of each step they would take three times as long as
+# Rodas5P at equal errors of the gradient (`benchmarks/sdirk.py`).
 
 "Are the steps of an objective's method known? Those of a Rosenbrock method have the very Jacobian that is known."
 function has_known_steps(o::Objective)

@@ -18,7 +18,7 @@ EXPLICIT = frozenset(  # Runge-Kutta methods whose coefficients depend on nothin
 ROSENBROCK = frozenset(  # rosenbrock.jl
     "Rosenbrock23 Rodas4 Rodas42 Rodas4P Rodas4P2 Rodas5 Rodas5P Rodas5Pe Rodas6P".split()
 )
-REVERSED = EXPLICIT | ROSENBROCK
+REVERSED = EXPLICIT | ROSENBROCK  # SDIRK methods would take three times as long (benchmarks/sdirk.py)
 RESTARTED = {  # packages and words that were found right after jumps
     *(f"OrdinaryDiffEq{name}" for name in ("Tsit5", "Verner", "LowOrderRK", "HighOrderRK", "Rosenbrock")),
     *("ImplicitEuler", "TRBDF2", "Kvaerno3", "Kvaerno4", "Kvaerno5", "FBDF", "QNDF", "QBDF"),
