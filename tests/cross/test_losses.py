@@ -67,7 +67,8 @@ def test_negative_binomial_counts_with_given_dispersion(engine):
     options = {"trainable": ["k", "dose"], "engine": engine, **TIGHT}
     found = ps.objective(PROBLEM, data, loss=ps.NegativeBinomial(phi), **options)
     want = -np.nansum(st.nbinom.logpmf(seen, phi.values, phi.values / (phi.values + y)))
-    assert check_gradient(found) == pytest.approx(want, rel=1e-8)
+    value = check_gradient(found) if engine == "julia" else found(found.x0)[0]
+    assert value == pytest.approx(want, rel=1e-8)
 
 
 @pytest.mark.parametrize("optimizer", [[ps.Adam(steps=3), ps.LBFGS(steps=4)], ps.CMAES(steps=3)])
