@@ -90,10 +90,19 @@ class Plan:
             history=_history(raw, self.misfit),
             loss=float(raw.value),
             status=raw.status,
-            message=raw.message or raw.status.message,
+            message=self._message(raw, chosen["terms"]),
             settings=settings | chosen,
             members=tuple(found) if found[0][0] else (),
         )
+
+    def _message(self, raw, terms):
+        """How the fit ended, and what a user should be told who does not look at the loss."""
+        message = raw.message or raw.status.message
+        if repr(self.misfit.loss) == "nmse" and next(iter(terms.values())) >= 1.0:
+            message += (
+                "; but the mean of the data is no worse: try other start values, strategy=[ps.MultiStart()], or bounds"
+            )
+        return message
 
     def _claim(self, checkpoint):
         """The folder of this very fit, and whether it had begun."""

@@ -121,6 +121,12 @@ def test_initial_values_can_be_trained(problem, data):
     assert f"u0_x = {float(result.problem.u0.x):.6g}" in repr(result)
 
 
+def test_a_fit_that_explains_nothing_says_so(problem, data):
+    start = problem.remake(p={"k": 1e4})  # everything has decayed before the first datum, and no slope leads back
+    result = ps.fit(start, data, trainable={"k": ps.Positive()}, **OPTIONS)
+    assert result.loss >= 1.0 and "the mean of the data is no worse" in repr(result)
+
+
 def test_fit_goes_on_from_a_learnt_network(data):
     """A second fit starts with the function that the first one ended with."""
     require_engine("diffrax")
