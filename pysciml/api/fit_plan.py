@@ -261,7 +261,7 @@ def _history(raw, misfit):
         variables[name] = ("iteration", np.asarray(values), attrs)
     data = raw.history["loss"] - raw.penalties.sum(axis=1)
     variables["terms"] = (("iteration", "term"), np.column_stack([data, raw.penalties]), _ATTRS["terms"])
-    return xr.Dataset(variables, {"iteration": np.arange(len(data)), "term": list(misfit.terms)})
+    return xr.Dataset(variables, {"iteration": np.arange(len(data)), "term": np.array(misfit.terms, dtype=object)})
 
 
 _ATTRS = {
