@@ -183,6 +183,10 @@ class AbstractObjective(ABC):
         """
         return False
 
+    def is_held_by_stability(self, x: np.ndarray) -> bool:
+        """Whether steps at ``x (k,)`` are as long as stability lets them be; False where that isn't looked at."""
+        return False
+
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Losses ``(n,)`` at ``points (n, k)`` near ``x``, with the steps that the solve at ``x`` takes if it can."""
         return np.array([self.value(point) for point in points])

@@ -98,7 +98,8 @@ def test_many_states(julia):
     options = {"trainable": ["spread", "rate"], "engine": "julia", "rtol": 1e-9, "atol": 1e-11}
     words = (("Tsit5", "forward"), ("Tsit5", "discrete"), ("Rodas5P", "discrete"))
     made = [ps.objective(problem, data, algorithm=word, sensitivity=s, **options) for word, s in words]
-    forward, explicit, implicit = (o(o.x0) for o in made)
+    with pytest.warns(RuntimeWarning, match="the problem is stiff for Tsit5"):  # two numbers for all cells are right
+        forward, explicit, implicit = (o(o.x0) for o in made)
     assert_equal([explicit, forward])
     assert_equal([implicit, explicit])
 

@@ -207,3 +207,47 @@ def test_replayed_steps_are_the_solvers_own(algorithm):
     above, below = np.reshape(around, (2, -1))
     slopes = (above - below) / (2e-5 * misfit.x0)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-7 * np.max(np.abs(slopes)))
+
+
+N_CELLS = 60
+
+
+def diffusion(seed):
+    """Noisy data of diffusion on a ring, and a problem with a conductivity for each of its faces."""
+
+    def model(t, u, p):
+        flow = p.d * (np.roll(u.c, -1) - u.c) * N_CELLS
+        return {"c": (flow - np.roll(flow, 1)) * N_CELLS}
+
+    x = 2 * np.pi * np.arange(N_CELLS) / N_CELLS
+    problem = ps.ODEProblem(model, {"c": 1 + np.sin(x)}, (0, 0.02), {"d": np.ones(N_CELLS)})
+    decayed = 1 + np.sin(x) * np.exp(-39.5 * np.array([[0.005], [0.01], [0.02]]))
+    noise = 0.05 * np.random.default_rng(seed).standard_normal(decayed.shape)
+    return problem, xr.Dataset({"c": (("time", "c_dim_0"), decayed + noise)}, {"time": [0.005, 0.01, 0.02]})
+
+
+# errors of Rodas5P: cotangents of noise die out within a step, which is as long as the smooth states let it be
+@pytest.mark.parametrize(("rtol", "error"), [(1e-3, 0.5), (1e-6, 0.1)])
+def test_cotangents_that_grow_in_steps_at_the_limit_of_stability(fresh, rtol, error):
+    """The states are right, the steps' own derivative is off by many powers of ten, and so are its differences."""
+    require_engine("julia")
+    problem, data = diffusion(0)
+    given = {"rtol": rtol, "atol": rtol, "engine": "julia"}
+    _, exact = ps.gradient(problem, data, algorithm="Rodas5P", rtol=1e-8, atol=1e-8, engine="julia")
+    _, found = ps.gradient(problem, data, **given)
+    assert found.attrs["algorithm"] == "Rodas5P"
+    assert np.linalg.norm(found.d - exact.d) < error * np.linalg.norm(exact.d)
+    with pytest.warns(RuntimeWarning, match="the problem is stiff for Tsit5"):
+        with pytest.raises(ps.GradientMismatch, match="the model stiff for the method"):
+            ps.gradient(problem, data, algorithm="Tsit5", **given)
+    _, wrong = ps.gradient(problem, data, algorithm="Tsit5", verify="never", **given)
+    assert np.linalg.norm(wrong.d - exact.d) > 1e3 * np.linalg.norm(exact.d)  # what the check is for
+
+
+def test_diffrax_too_sees_cotangents_that_grow(fresh):
+    require_engine("diffrax")
+    problem, data = diffusion(0)
+    with pytest.raises(ps.GradientMismatch, match="the model stiff for the method"):
+        ps.gradient(problem, data, algorithm="Tsit5", rtol=1e-5, atol=1e-5, engine="diffrax")
+    _, found = ps.gradient(problem, data, rtol=1e-6, atol=1e-8, engine="diffrax")
+    assert found.attrs["algorithm"] == "Kvaerno5"

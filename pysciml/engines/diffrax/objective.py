@@ -291,6 +291,9 @@ def stage_data(data: Data, rows: int, factor: float, is_whole: bool) -> Data:
     return data._replace(t1=horizon, values=values, weights=np.where(is_used, factor * data.weights, 0.0))
 
 
+MOST_LIMITED = 10.0  # steps limited by stability that a gradient may pass
+
+
 def most_steps(limit: int, probed: int, least: int) -> int:
     """Steps that a differentiated solve may take: many more than at the start, in powers of two; then it has failed."""
     return min(limit, max(least, 1 << (16 * probed).bit_length()))
@@ -303,7 +306,8 @@ def _probe(request, x, rows):
     last = request.solve.saveat[rows - 1]
     if last > solve.t_span[0]:
         solve = replace(solve, t_span=(solve.t_span[0], last))
-    probe = solve_request(solve)
+    # cotangents grow in steps that stability limits, where the states show nothing yet: no such step is too few
+    probe = solve_request(solve, MOST_LIMITED)
     if probe.reason and not is_success(probe.status[0]):
         return replace(probe, reason=f"{probe.reason} (the probe ended early: {probe.status[0].message})")
     return probe

@@ -39,12 +39,16 @@ class Outcome:
     stop: Stop | None = None
 
 
-def solve_request(request: SolveRequest) -> RawSolution:
-    """Solve by the method asked for; ``auto`` tries an explicit one, and starts again if the problem is stiff."""
+def solve_request(request: SolveRequest, most_left: float | None = None) -> RawSolution:
+    """Solve by the method asked for; ``auto`` tries an explicit one, and starts again if the problem is stiff.
+
+    It is taken as stiff if stability limits the steps and more than ``most_left`` are still to go; None: so many that
+    an implicit method pays.
+    """
     if request.algorithm != "auto":
         return _raw(request.algorithm, "", integrate(request, request.algorithm))
     word = "Tsit5" if request.rtol >= LOOSE else "DP8"
-    first = integrate(request, word, patience(request.u0.size))
+    first = integrate(request, word, patience(request.u0.size) if most_left is None else most_left)
     if not first.is_stiff:
         return _raw(word, "auto: not stiff, since stability did not limit the steps", first)
     reason = f"auto: stiff, since stability limited the steps of {word} near t = {first.t_end:.6g}"

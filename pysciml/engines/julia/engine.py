@@ -239,6 +239,10 @@ class JuliaObjective(AbstractObjective):
     def has_frozen_steps(self) -> bool:
         return not self.parts and self._bridge.call("has_frozen_steps", self.handle)
 
+    def is_held_by_stability(self, x: np.ndarray) -> bool:
+        is_looked_at = self.sensitivity == "discrete" and not METHODS[self.algorithm].is_stiff
+        return is_looked_at and self._bridge.call("is_stiff", self.handle, floats(x))
+
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return self._bridge.call("nearby_values", self.handle, floats(x), floats(points).T)
 
