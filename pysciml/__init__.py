@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
 from .api.algorithm import Algorithm
-from .api.fit import fit
-from .api.fit_result import FitResult
 from .api.gradient import gradient
 from .api.objective import Objective, objective
 from .api.sensitivity import Sensitivity
@@ -22,14 +20,9 @@ from .errors import (
     TraceError,
     UnsupportedByEngine,
 )
-from .fitting.batches import Minibatch
 from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
-from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
 from .fitting.penalties import L2
-from .fitting.schedules import Cosine, Exponential, Warmup
-from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart
 from .fitting.trainable import Interval, Positive
-from .fitting.validation import Holdout
 from .networks import MLP
 from .plotting.states import plot_phase, plot_states
 from .problems.events import Event, every
@@ -42,7 +35,9 @@ if TYPE_CHECKING:
     from .api.algorithms import algorithms
     from .api.dense import DenseSolution, dense
     from .api.doctor import doctor
+    from .api.fit import fit
     from .api.fit_ensemble import FitEnsemble, fit_ensemble
+    from .api.fit_result import FitResult
     from .api.posterior import posterior
     from .api.products import gauss_newton_vector_product, hessian_vector_product
     from .api.profile import profile
@@ -52,6 +47,11 @@ if TYPE_CHECKING:
     from .api.solve_many import solve_many
     from .api.source import source
     from .api.standard_errors import standard_errors
+    from .fitting.batches import Minibatch
+    from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
+    from .fitting.schedules import Cosine, Exponential, Warmup
+    from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart
+    from .fitting.validation import Holdout
     from .plotting.certainty import plot_correlations, plot_profile
     from .plotting.fits import plot_fit, plot_history, plot_residuals
     from .plotting.learnt import plot_learnt
@@ -64,6 +64,13 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "dense": "api.dense",
     "DenseSolution": "api.dense",
     "doctor": "api.doctor",
+    "fit": "api.fit",
+    "FitResult": "api.fit_result",
+    "Holdout": "fitting.validation",
+    "Minibatch": "fitting.batches",
+    **dict.fromkeys("BFGS CMAES LBFGS Adam AdamW LevenbergMarquardt Lion RMSProp".split(), "fitting.optimizers"),
+    **dict.fromkeys("Cosine Exponential Warmup".split(), "fitting.schedules"),
+    **dict.fromkeys("Collocation GrowingHorizon MultipleShooting MultiStart".split(), "fitting.strategies"),
     "fit_ensemble": "api.fit_ensemble",
     "FitEnsemble": "api.fit_ensemble",
     "gauss_newton_vector_product": "api.products",

@@ -319,7 +319,10 @@ def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     new = choose(elementwise("equal", old, np.inf), largest if posinf is None else posinf, old)
     new = choose(elementwise("equal", old, -np.inf), -largest if neginf is None else neginf, new)
     new = choose(elementwise("isnan", old), nan, new)
-    return new if copy or not isinstance(x, Traced) else x._update(new)
+    if copy or not isinstance(x, Traced):
+        return new
+    written = x._update(new)
+    return written if x.ndim else new  # of no dimension NumPy gives a number, which later writes don't reach
 
 
 @implements(np.real, np.real_if_close)

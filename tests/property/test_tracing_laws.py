@@ -1,7 +1,7 @@
 """Random scripts of views, assignments and in-place operations: traced == plain NumPy, name by name, write by write."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 from support.tracing import layout_of
 
@@ -157,6 +157,7 @@ def compare(lines) -> bool:
 
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scripts())
+@example(["z0 = np.zeros_like(u.m, shape=())", "z1 = np.nan_to_num(z0, copy=False)", "z0 += t"])
 def test_scripts_of_assignments(lines):
     note("\n".join(lines))
     compare(lines)
