@@ -258,15 +258,15 @@ function is_stiff(o::Objective, x)
     return step * max(largest_rate(o.f, u0, p, o.t0), largest_rate(o.f, last(solution.u), p, t1)) > STABLE
 end
 
-# Tsit5 is stable on the negative axis to 3.5, Vern7 to 4.6 (`alg_stability_size`). Steps that accuracy holds are below 2.
+# Steps in units of the largest rate: Tsit5 is stable on the negative axis to 3.5, Vern7 to 4.6 (`alg_stability_size`).
 const STABLE = 2.5
 
 """
 The size of the Jacobian's largest eigenvalue, by power iteration with differences.
 
 A smooth field holds no trace of the modes that decay quickly, so an automatic pair takes steps at which these would grow, until
-they show; what it estimates from its stages tells as little. Cotangents of noisy data are full of them, and would grow too: by
-eleven powers of ten over forty steps of Tsit5 for diffusion on 60 cells.
+they show; what it estimates from its stages tells as little. Cotangents of noisy data are full of them, and would grow by many
+powers of ten (diffusion on 60 cells in `tests/cross/test_verify.py`).
 """
 function largest_rate(f, u, p, t)
     slope, moved, point = similar(u), similar(u), similar(u)

@@ -33,7 +33,6 @@ MOST_GROWTH = 1e3  # of small changes of the state
 ROUGHLY = 0.3  # relative, of derivatives of other steps
 NOISE = 3.0  # how many times a tolerance it is off at random, between solves close to each other
 
-
 _HELD = (
     "the problem is stiff for {}: its steps are as long as stability lets them be, and the gradient of such steps may "
     "be far off, above all where it has an element for each cell of a field; algorithm='auto' takes one that is right"
