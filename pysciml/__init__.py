@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .api.algorithms import algorithms
     from .api.dense import DenseSolution, dense
     from .api.doctor import doctor
+    from .api.ensemble import ensemble
     from .api.fit import fit
     from .api.fit_ensemble import FitEnsemble, fit_ensemble
     from .api.fit_result import FitResult
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .api.profile import profile
     from .api.recover import recover
     from .api.recovered import Recovered
+    from .api.sample import sample
     from .api.sensitivities import sensitivities
     from .api.solve_many import solve_many
     from .api.source import source
@@ -64,6 +66,7 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "dense": "api.dense",
     "DenseSolution": "api.dense",
     "doctor": "api.doctor",
+    "ensemble": "api.ensemble",
     "fit": "api.fit",
     "FitResult": "api.fit_result",
     "Holdout": "fitting.validation",
@@ -86,6 +89,7 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "profile": "api.profile",
     "recover": "api.recover",
     "Recovered": "api.recovered",
+    "sample": "api.sample",
     "sensitivities": "api.sensitivities",
     "solve_many": "api.solve_many",
     "source": "api.source",
@@ -144,6 +148,7 @@ __all__ = [
     "algorithms",
     "dense",
     "doctor",
+    "ensemble",
     "every",
     "fit",
     "fit_ensemble",
@@ -165,6 +170,7 @@ __all__ = [
     "posterior",
     "profile",
     "recover",
+    "sample",
     "sensitivities",
     "solve",
     "solve_many",

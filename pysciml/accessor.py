@@ -4,6 +4,7 @@ import json
 
 import xarray as xr
 
+from .datasets.status import failed_members
 from .plotting.states import plot_states
 
 
@@ -30,6 +31,10 @@ class SciMLAccessor:
     def status(self) -> str | None:
         """How the solve ended: the name of a ``Status``; None where the Dataset is not a solution."""
         return self._ds.attrs.get("status")
+
+    def failed(self):
+        """The members of an ensemble that failed: a pandas table of coordinates and names of each ``Status``."""
+        return failed_members(self._ds)
 
     @property
     def provenance(self) -> dict:

@@ -59,6 +59,25 @@ class SolveRequest:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class EnsembleRequest:
+    """Many trajectories of one model: ``solve`` has what they share, save times too; each has rows of ``u0`` and ``p``.
+
+    ``u0`` is ``(member, state)``, ``p (member, parameter)``. ``parallel`` says how they are shared out: ``"serial"``,
+    ``"threads"``, or ``"lanes"``, several as one wide problem; ``"auto"``: as the engine finds best.
+    """
+
+    solve: SolveRequest
+    u0: np.ndarray
+    p: np.ndarray
+    parallel: str = "auto"
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        events = {Capability("ensemble of", "problems with events")} if self.solve.events else set()
+        return self.solve.needs | {Capability("parallel", self.parallel)} | events
+
+
 def objective_needs(solve: SolveRequest, sensitivity: str, vjp: str = "generated") -> frozenset[Capability]:
     """What the gradient of a solve needs."""
     events = solve.events

@@ -13,7 +13,7 @@ from ..errors import UnsupportedByEngine
 from ..fitting.stages import Stage
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Program
-from ..requests import Capability, FitRequest, SolveRequest, SumRequest
+from ..requests import Capability, EnsembleRequest, FitRequest, SolveRequest, SumRequest
 
 
 class Option(NamedTuple):
@@ -121,6 +121,23 @@ class RawSolution:
 
 
 @dataclass(frozen=True, eq=False)
+class RawEnsemble:
+    """What many trajectories give back: ``u (member, time, state)``, NaN where a solve did not get to.
+
+    ``codes (member,)`` are those of ``Status``, ``statistics`` ints ``(member,)`` by name. ``algorithm`` lists the
+    words that ran, ``parallel`` is how the members were shared out.
+    """
+
+    u: np.ndarray
+    codes: np.ndarray
+    statistics: dict[str, np.ndarray]
+    algorithm: str
+    parallel: str
+    reason: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class RawDense:
     """A solution between its steps: ``evaluate(times (time,))`` gives the states ``(time, state)`` up to ``t_end``."""
 
@@ -224,6 +241,11 @@ class AbstractEngine(ABC):
                 found.append(self.solve(request))
         return found
 
+    def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
+        """Solutions of all members; one that fails spoils no other. After an interrupt the rest is not solved."""
+        solve, members = request.solve, zip(request.u0, request.p, strict=True)
+        return join_solutions(self.solve_many([replace(solve, u0=u0, p=p) for u0, p in members]), request)
+
     def solve_dense(self, request: SolveRequest) -> RawDense:
         """Solve and keep what is between the steps; only where the capability ``("output", "dense")`` is there."""
         raise NotImplementedError
@@ -260,6 +282,26 @@ class AbstractEngine(ABC):
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Versions of the engine's parts."""
+
+
+def join_solutions(found: Sequence[RawSolution], request: EnsembleRequest) -> RawEnsemble:
+    """Solutions of single members, one after the other, as those of an ensemble."""
+    saveat = request.solve.saveat
+    assert saveat is not None
+    u = np.full((len(found), len(saveat), request.u0.shape[1]), np.nan)
+    for k, raw in enumerate(found):
+        u[k, : len(raw.t)] = raw.u[0]
+    names = dict.fromkeys(name for raw in found for name in raw.statistics)
+    words = dict.fromkeys(word for raw in found for word in raw.algorithm.split(", "))
+    return RawEnsemble(
+        u=u,
+        codes=np.array([raw.status[0].code for raw in found], dtype=np.int8),
+        statistics={name: np.array([raw.statistics.get(name, 0) for raw in found]) for name in names},
+        algorithm=", ".join(words),
+        parallel="serial",
+        reason="; ".join(dict.fromkeys(raw.reason for raw in found)),
+        versions=found[0].versions,
+    )
 
 
 def check_capabilities(

@@ -8,10 +8,12 @@ from itertools import combinations
 from ..errors import ProblemError
 from ..words import nearest
 
-RESERVED = ("time", "state", "trajectory", "iteration", "parameter", "experiment", "status")
+RESERVED = (
+    "time", "state", "trajectory", "iteration", "parameter", "experiment", "status", "statistic", "statistics"
+)  # fmt: skip
 ONE_TRAJECTORY = (
-    "a problem is one trajectory, and a batch belongs in over=, not in the problem; "
-    "this version solves one trajectory at a time: make the members with problem.remake(...)"
+    "a problem is one trajectory, and a batch belongs in over=, not in the problem: "
+    "ps.ensemble(problem, over={...}, saveat=...)"
 )
 
 

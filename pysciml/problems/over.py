@@ -166,7 +166,10 @@ def _sizes(value):
 
 def _labels(value, dim):
     """The coordinate of a value along a dim; None where it has none."""
-    return [plain_label(label) for label in value.coords[dim].values] if dim in value.coords else None
+    if dim not in value.coords:
+        return None
+    labels = value.coords[dim].values
+    return labels.tolist() if labels.dtype.kind in "iuf" else [plain_label(label) for label in labels]
 
 
 def _check_dim(where, dim, problem):

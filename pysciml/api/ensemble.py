@@ -1,0 +1,225 @@
+"""ensemble(): one problem solved for many values, over the dims of these."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from ..datasets.ensembles import ensemble_to_dataset, time_coord, trajectories
+from ..engines.base import RawEnsemble, Status, check_capabilities
+from ..engines.choose import choose_engine, engine_capabilities
+from ..errors import ProblemError, SolveFailed
+from ..problems.batch import Batch, read_batch
+from ..problems.draws import check_count, check_seed
+from ..problems.ode import ODEProblem
+from ..requests import EnsembleRequest, SolveRequest
+from ..words import check_keywords, nearest
+from .algorithm import Algorithm
+from .solve import check_switches, make_request, settings_of
+
+PARALLEL = ("auto", "serial", "threads", "lanes")
+CHUNK_BYTES = 2**26  # of states at save times that an engine holds at once
+MOST_BYTES = 2**26  # of parameters repeated for each time
+
+
+def ensemble(
+    problem: ODEProblem,
+    over=None,
+    *,
+    trajectories: int | None = None,
+    algorithm: str | Algorithm = "auto",
+    saveat=None,
+    parallel: str = "auto",
+    chunk_size: int | None = None,
+    seed: int = 0,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    tstops=None,
+    dt: float | None = None,
+    dtmax: float | None = None,
+    max_steps: int = 100_000,
+    engine: str = "auto",
+    progress: bool = False,
+    **unknown,
+) -> xr.Dataset:
+    """Return the solutions of a problem for many values of its parameters and initial state.
+
+    Parameters
+    ----------
+    problem : ODEProblem
+        What all have in common.
+    over : dict or Dataset
+        Values by name of a parameter, a state or ``u0_<state>``, in its unit. Any dim that the problem's own value
+        lacks is a batch dim: a list under ``k`` makes a new dim ``k`` (several lists: all combinations), DataArrays
+        that share a dim go together. A frozen distribution of scipy.stats is drawn ``trajectories`` times, along
+        ``trajectory``; :func:`sample` draws more evenly.
+    trajectories : int, optional
+        How often distributions are drawn.
+    algorithm, rtol, atol, tstops, dt, dtmax, max_steps, engine
+        As for :func:`solve`.
+    saveat : array_like
+        Times ``(time,)``, as for :func:`solve`; an ensemble needs them, since members have other steps.
+    parallel : {"auto", "serial", "threads", "lanes"}, default "auto"
+        How the members are shared out.
+    chunk_size : int, optional
+        Members that are in the engine at once, which bounds its memory. None: some 64 MB of states.
+    seed : int, default 0
+        Of the draws: same seed, same draws, whatever else ``over`` holds.
+    progress : bool, default False
+        Show how many members are done.
+
+    Returns
+    -------
+    xarray.Dataset
+        States and observables ``(*batch dims, time, *own dims)``, NaN after a failure; what differs between members as
+        coordinates on the batch dims; ``status (*batch dims)``, whose ``flag_meanings`` say what its codes are;
+        ``statistics (*batch dims, statistic)``: steps, evaluations. ``ds.sciml.failed()`` lists failed members.
+
+    Raises
+    ------
+    ProblemError
+        For arguments that can't be, and without ``saveat``.
+    UnsupportedByEngine
+        If the engine lacks the algorithm or the way to share out, and for problems with events.
+    EngineUnavailable
+        If the engine asked for isn't ready.
+    SolveFailed
+        After Ctrl-C only; ``partial`` holds what is done. A member that fails never raises.
+
+    Examples
+    --------
+    >>> import pysciml as ps
+    >>> problem = ps.ODEProblem(lambda t, u, p: {"x": -p.rate * u.x}, {"x": 1.0}, (0, 5), {"rate": 0.5})
+    >>> ds = ps.ensemble(problem, {"rate": [0.1, 1.0], "x": [1.0, 2.0, 3.0]}, saveat=[0, 5], engine="diffrax")
+    >>> dict(ds.x.sizes), ds.x.sel(rate=0.1, u0_x=2.0, time=5).item().__round__(4)
+    ({'rate': 2, 'u0_x': 3, 'time': 2}, 1.2131)
+    """
+    if unknown:
+        check_keywords("ensemble", unknown, ["over", *(ensemble.__kwdefaults__ or ())])
+    check_switches(progress, True, "dataset")
+    _check_parallel(parallel)
+    steps = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
+    request, shown = make_request("ensemble", problem, algorithm, saveat, **steps)
+    if saveat is None:
+        start, end = problem.t_span
+        raise ProblemError(
+            "ensemble: saveat is missing: each member has steps of its own, so say at which times all are wanted, such "
+            f"as saveat=np.linspace({start}, {end}, 101)"
+        )
+    batch = read_batch(problem, over, trajectories, check_seed(seed))
+    request = _with_stops(request, batch)
+    chosen = choose_engine(engine)
+    asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], parallel)
+    check_capabilities(chosen, asked.needs, engine_capabilities())
+    chunk = _chunk_size(chunk_size, request)
+    paths = _Paths(batch, request, shown)
+    settings = settings_of(request, engine, problem) | {"parallel": parallel, "seed": seed, "chunk_size": chunk}
+    with _progress_bar(progress, batch.size) as show:
+        raw = _solve_chunks(chosen, batch, asked, chunk, paths, show)
+    ds = ensemble_to_dataset(batch, paths.variables(), paths.coords(), *paths.endings(), raw, chosen.name, settings)
+    if (paths.codes == Status.INTERRUPTED.code).any():
+        message = "ensemble: interrupted by the user; partial holds the members that are done"
+        raise SolveFailed(message, Status.INTERRUPTED, ds)
+    return ds
+
+
+def _check_parallel(word):
+    if word not in PARALLEL:
+        raise ProblemError(
+            f"ensemble: unknown word parallel={word!r}; one of {', '.join(PARALLEL)}{nearest(word, PARALLEL)}"
+        )
+
+
+def _with_stops(request: SolveRequest, batch: Batch) -> SolveRequest:
+    """The request with the stop times of all members."""
+    stops = batch.stop_times
+    if not stops.size:
+        return request
+    return replace(request, tstops=stops if request.tstops is None else np.union1d(request.tstops, stops))
+
+
+def _chunk_size(given, request: SolveRequest) -> int:
+    if given is not None:
+        return check_count("chunk_size", given)
+    assert request.saveat is not None
+    member = 8 * (len(request.saveat) * request.u0.size + request.u0.size + request.p.size)
+    return max(1, CHUNK_BYTES // member)
+
+
+def _solve_chunks(chosen, batch: Batch, asked: EnsembleRequest, chunk: int, results, show: Callable) -> RawEnsemble:
+    """Solve chunk by chunk, each given to ``results``; what ran, by the first and all words of the others."""
+    ran: list[RawEnsemble] = []
+    for start in range(0, batch.size, chunk):
+        stop = min(start + chunk, batch.size)
+        u0, p = batch.values(start, stop)
+        raw = chosen.solve_ensemble(replace(asked, u0=u0, p=p))
+        ran.append(replace(raw, u=raw.u[:0], codes=raw.codes[:0], statistics={}))
+        results.add(start, raw, _observe(chosen, batch, asked.solve, raw, p))
+        show(stop - start)
+        if (raw.codes == Status.INTERRUPTED.code).any():
+            break
+    words = dict.fromkeys(word for raw in ran for word in raw.algorithm.split(", "))
+    return replace(ran[0], algorithm=", ".join(words), reason="; ".join(dict.fromkeys(raw.reason for raw in ran)))
+
+
+def _observe(chosen, batch: Batch, solve: SolveRequest, raw: RawEnsemble, p) -> np.ndarray | None:
+    """Observables ``(member, time, observable)``, some members at a time."""
+    program = batch.problem.observe
+    if program is None:
+        return None
+    assert solve.saveat is not None
+    n_times, found = len(solve.saveat), []
+    step = max(1, MOST_BYTES // (8 * n_times * (p.shape[1] + 1)))
+    for start in range(0, len(p), step):
+        u = raw.u[start : start + step]
+        rows = p[0] if not batch.p else np.repeat(p[start : start + step], n_times, axis=0)
+        y = chosen.observe(program, np.tile(solve.saveat, len(u)), u.reshape(-1, u.shape[2]), rows)
+        found.append(y.reshape(len(u), n_times, -1))
+    y = np.concatenate(found)
+    y[np.isnan(raw.u).all(axis=2)] = np.nan  # what depends on the time alone too
+    return y
+
+
+class _Paths:
+    """All trajectories at all save times."""
+
+    def __init__(self, batch: Batch, request: SolveRequest, shown):
+        assert request.saveat is not None
+        self.batch, self.shown = batch, shown
+        size = batch.size, len(request.saveat)
+        self.u = np.full((*size, request.u0.size), np.nan)
+        self.y = None if batch.problem.observe is None else np.full((*size, batch.problem.y_layout.size), np.nan)
+        self.codes = np.full(batch.size, Status.INTERRUPTED.code, dtype=np.int8)
+        self.statistics: dict[str, np.ndarray] = {}
+
+    def add(self, start: int, raw: RawEnsemble, y) -> None:
+        """Take the members from ``start`` on in."""
+        part = slice(start, start + len(raw.u))
+        self.u[part], self.codes[part] = raw.u, raw.codes
+        if y is not None and self.y is not None:
+            self.y[part] = y
+        for name, values in raw.statistics.items():
+            self.statistics.setdefault(name, np.zeros(self.batch.size, dtype=np.int32))[part] = values
+
+    def variables(self) -> dict:
+        return trajectories(self.batch, self.u, self.y)
+
+    def coords(self) -> dict:
+        return {"time": time_coord(self.batch, self.shown)}
+
+    def endings(self) -> tuple:
+        return self.codes, self.statistics
+
+
+@contextmanager
+def _progress_bar(progress, size):
+    """A function that is told how many more members are done."""
+    if not progress:
+        yield lambda count: None
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=size, unit=" trajectories", desc="ensemble") as bar:
+        yield bar.update
