@@ -17,3 +17,6 @@ function set_threads(n_states)
     BLAS.get_num_threads() == wanted || BLAS.set_num_threads(wanted)
     return nothing
 end
+
+"How many threads there are, by what uses them: with other ones, sums may be made in another order."
+threads() = (("Julia", Threads.nthreads()), ("BLAS", BLAS_THREADS[]))

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def _check(folder, there, here):
     changed = _changes(there["versions"], here["versions"])
     if changed:
         raise ProblemError(f"{where} by other versions ({changed}), which may take other steps; {remedy}")
+    changed = _changes(there.get("threads", {}), here["threads"])
+    if changed:
+        warnings.warn(
+            f"{where} that was begun with another number of threads ({changed}): it goes on, but may end at other last "
+            "digits than without a break",
+            RuntimeWarning,
+            stacklevel=6,
+        )
 
 
 def _changes(there, here):
@@ -52,8 +61,14 @@ def _changes(there, here):
     return ", ".join(f"{key} was {old}, is {new}" for key, old, new in pairs if old != new)
 
 
-def identify(problem_json: str, request: FitRequest, settings: Mapping, versions: Mapping[str, str]) -> dict:
-    """What a fit is known by: hashes of problem, data and the rest, and settings and versions in words."""
+def identify(
+    problem_json: str,
+    request: FitRequest,
+    settings: Mapping,
+    versions: Mapping[str, str],
+    threads: Mapping[str, int],
+) -> dict:
+    """What a fit is known by: hashes of problem, data and the rest, and settings, versions and threads in words."""
     data, rest = hashlib.sha256(), hashlib.sha256()
     for path, content in _leaves(request):
         digest = data if DATA & set(path) else rest
@@ -64,6 +79,7 @@ def identify(problem_json: str, request: FitRequest, settings: Mapping, versions
         "request": rest.hexdigest(),
         "settings": dict(settings),
         "versions": dict(versions),
+        "threads": dict(threads),
     }
 
 

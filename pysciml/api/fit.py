@@ -7,6 +7,7 @@ from os import PathLike
 import xarray as xr
 
 from ..engines.base import Report
+from ..engines.workers import Crew, read_parallel
 from ..fitting.batches import Minibatch
 from ..fitting.optimizers import Optimizer
 from ..fitting.validation import Holdout
@@ -43,6 +44,7 @@ def fit(
     penalty=None,
     validation: Holdout | None = None,
     batch: Minibatch | None = None,
+    parallel: str | int = "serial",
     **unknown,
 ) -> FitResult:
     """Return the problem with the parameters and networks that fit a time series best.
@@ -83,8 +85,9 @@ def fit(
         of each fit, and the one at its result; see :func:`objective`.
     checkpoint : str or path, optional
         A folder in which the fit is kept as it goes. Killed at any moment, the same call goes on where it was, and
-        ends at the same parameters, bit for bit on the same machine; once it has ended, the same call returns its
-        result at once. A folder of another problem, data, settings or versions is refused.
+        ends at the same parameters, bit for bit on the same machine with the same number of threads (another one is
+        warned of); once it has ended, the same call returns its result at once. A folder of another problem, data,
+        settings or versions is refused.
     over, time, weights, priors, penalty
         Several experiments, the name of the times in ``data``, factors of losses, prior distributions and penalties:
         see :func:`objective`.
@@ -93,6 +96,9 @@ def fit(
     batch : Minibatch, optional
         How many experiments a step looks at, for optimizers that follow the gradient by a learning rate; ``optimizer``
         is then ``Adam()`` where it is left out. None: all.
+    parallel : {"serial", "processes"} or int, default "serial"
+        Where the searches of :class:`MultiStart` run: one after the other, or side by side in processes of their own,
+        one a core or so many. The result is the same, bit for bit.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 
@@ -154,9 +160,10 @@ def fit(
         validation=validation,
         batch=batch,
     )
+    size = read_parallel("fit", parallel)
     folder = plan.begin(checkpoint)
-    with ProgressBar(progress, plan.settings["trained"]) as bar:
-        return plan.run(bar.report, folder)
+    with ProgressBar(progress, plan.settings["trained"]) as bar, Crew(plan.misfit.engine, size) as crew:
+        return plan.run(bar.report, folder, crew)
 
 
 class ProgressBar:

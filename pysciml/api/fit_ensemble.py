@@ -1,8 +1,8 @@
 """fit_ensemble(): several fits from other weights or other draws of the data, and how far they agree."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..datasets.members import join_members
-from ..engines.base import Report
+from ..engines.workers import Crew, joint_reports, read_parallel
 from ..errors import ProblemError, SolveFailed
 from ..fitting.trainable import whole_networks
 from ..problems.ode import ODEProblem
@@ -116,6 +116,7 @@ def fit_ensemble(
     seed: int = 0,
     progress: bool = True,
     checkpoint: None | str | PathLike = None,
+    parallel: str | int = "serial",
     **options,
 ) -> FitEnsemble:
     """Return several fits of one model: where they agree, the data have spoken.
@@ -127,7 +128,7 @@ def fit_ensemble(
     data : xarray.Dataset, pandas.DataFrame or dict of these
         As in :func:`fit`.
     members : int, default 8
-        Number of fits, one after the other. They share all that is compiled.
+        Number of fits.
     resample : bool, default False
         Fit each member to another draw of the data, with replacement (bootstrap): of whole experiments if there are
         several, else of times.
@@ -137,14 +138,17 @@ def fit_ensemble(
         Show a bar.
     checkpoint : str or path, optional
         A folder that keeps each member in one of its own: see :func:`fit`. More members may be asked for later.
+    parallel : {"serial", "processes"} or int, default "serial"
+        Where the fits run: one after the other, sharing all that is compiled, or side by side in processes of their
+        own, one a core or so many. The results are the same, bit for bit. A process takes some seconds to start.
     **options
         Those of :func:`fit`.
 
     Returns
     -------
     FitEnsemble
-        The fits, predictions of all, and their bands. A member that can't be solved at its start is left out, with
-        a warning.
+        The fits, predictions of all, and their bands. A member that can't be solved at its start, or whose process
+        is killed, is left out with a warning. After Ctrl-C: the members so far.
 
     Raises
     ------
@@ -177,23 +181,35 @@ def fit_ensemble(
     check_keywords("fit_ensemble", [word for word in options if word not in known], [*known, "members", "resample"])
     if isinstance(members, bool) or not isinstance(members, int | np.integer) or members < 2:
         raise ProblemError(f"fit_ensemble: members must be an integer of at least 2, got {members!r}")
-    given = {word: value for word, value in known.items() if word not in ("progress", "checkpoint")}
+    size = read_parallel("fit_ensemble", parallel)
+    given = {word: value for word, value in known.items() if word not in ("progress", "checkpoint", "parallel")}
     plan = plan_fit(problem, data, **(given | options | {"seed": seed}))
     _check_differs(plan, resample)
-    found, troubles = [], []
-    with ProgressBar(progress, plan.settings["trained"]) as bar:
-        for number in range(members):
-            own = _member(plan, number, resample)
-            folder = own.begin(None if checkpoint is None else Path(checkpoint) / f"member-{number:03d}")
-            try:
-                found.append(own.run(_report_of(bar.report, number, members), folder))
-            except SolveFailed as error:
-                troubles.append((number, error))
+    plans = [_member(plan, number, resample) for number in range(members)]
+    folders = [
+        own.begin(None if checkpoint is None else Path(checkpoint) / f"member-{number:03d}")
+        for number, own in enumerate(plans)
+    ]
+    with ProgressBar(progress, plan.settings["trained"]) as bar, Crew(plan.misfit.engine, size) as crew:
+        reports = joint_reports(bar.report, members)
+        outcomes = crew.run([partial(_run, *one) for one in zip(plans, reports, folders, strict=True)])
+    return FitEnsemble(_read_outcomes(outcomes))
+
+
+def _run(plan: Plan, report, folder, engine) -> FitResult:
+    """One member."""
+    return replace(plan, misfit=replace(plan.misfit, engine=engine)).run(report, folder)
+
+
+def _read_outcomes(outcomes) -> tuple[FitResult, ...]:
+    """The fits that there are; warns of those that failed, and raises the first trouble if there is nothing else."""
+    found = tuple(one for one in outcomes if isinstance(one, FitResult))
     if not found:
-        raise troubles[0][1]
-    for number, error in troubles:
-        warnings.warn(f"fit_ensemble: member {number} is left out: {error}", RuntimeWarning, stacklevel=2)
-    return FitEnsemble(tuple(found))
+        raise next((one for one in outcomes if isinstance(one, KeyboardInterrupt)), outcomes[0])
+    for number, trouble in enumerate(outcomes):
+        if isinstance(trouble, SolveFailed):
+            warnings.warn(f"fit_ensemble: member {number} is left out: {trouble}", RuntimeWarning, stacklevel=3)
+    return found
 
 
 def _check_differs(plan, resample):
@@ -234,8 +250,3 @@ def _resample(objective: SumRequest, random: np.random.Generator) -> SumRequest:
         for part, factor in zip(objective.parts, factors, strict=True)
     ]
     return replace(objective, parts=tuple(parts))
-
-
-def _report_of(report: Callable[[Report], None], number: int, members: int) -> Callable[[Report], None]:
-    """A report of one member as one of all."""
-    return lambda own: report(replace(own, iteration=number * own.total + own.iteration, total=members * own.total))

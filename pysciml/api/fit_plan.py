@@ -13,6 +13,8 @@ from ..datasets.experiments import experiments_to_dataset, read_experiments
 from ..engines.base import AbstractEngine, RawFit, Report, Status, check_capabilities
 from ..engines.choose import engine_capabilities
 from ..engines.evolution import check_evolution
+from ..engines.fit import COLUMNS
+from ..engines.workers import Crew
 from ..errors import ProblemError, SolveFailed
 from ..fitting.batches import batch_size, check_batch
 from ..fitting.optimizers import CMAES, LevenbergMarquardt, Optimizer, read_optimizers
@@ -31,7 +33,7 @@ from .misfit import Misfit, make_misfit
 from .objective import is_weight
 from .scaled import scale_misfit
 from .verify import Verified, check_verify
-from .warm_starts import Search, cut_members, warm_start
+from .warm_starts import Interrupted, Search, cut_members, warm_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +56,17 @@ class Plan:
             self._confirm_gradient(self.request.objective.x0, 0)
         return folder
 
-    def run(self, report: Callable[[Report], None] | None, folder: Path | None) -> FitResult:
-        """Warm starts, then all stages; SolveFailed if nothing could be solved."""
+    def run(self, report: Callable[[Report], None] | None, folder: Path | None, crew: Crew | None = None) -> FitResult:
+        """Warm starts, with a crew's help, then all stages; SolveFailed if nothing could be solved."""
         request, settings = self.request, dict(self.settings)
-        search = Search(self.misfit, self.make, request.stages[0].rows, request.seed, report, folder)
-        z, settings["warm_starts"] = warm_start(self.warm, search, request.objective.x0)
-        request = replace(request, objective=request.objective.starting_at(z))
-        raw = self.misfit.engine.fit(request, report, folder)
+        crew = crew or Crew(self.misfit.engine)
+        search = Search(self.misfit, self.make, request.stages[0].rows, request.seed, crew, report, folder)
+        try:
+            z, settings["warm_starts"] = warm_start(self.warm, search, request.objective.x0)
+            request = replace(request, objective=request.objective.starting_at(z))
+            raw = self.misfit.engine.fit(request, report, folder)
+        except Interrupted as stop:
+            raw = self._stay_at(stop.x)
         if not np.isfinite(raw.value):
             raise SolveFailed(
                 f"fit: the model could not be solved at its start values ({raw.message}); "
@@ -71,6 +77,22 @@ class Plan:
             self._confirm_gradient(raw.x, -1)
         return self._result(raw, settings)
 
+    def _stay_at(self, x: np.ndarray) -> RawFit:
+        """What a fit has found that was interrupted before its first stage."""
+        compiled = self.misfit.engine.make_objective(self.request.objective.starting_at(x))
+        return RawFit(
+            x=x,
+            value=compiled.value(x),
+            history={name: np.zeros(0) for name in COLUMNS},
+            penalties=np.zeros((0, len(self.request.objective.penalties))),
+            status=Status.INTERRUPTED,
+            message="",
+            algorithm=compiled.algorithm,
+            sensitivity=compiled.sensitivity,
+            reason=compiled.reason,
+            versions=self.misfit.engine.versions(),
+        )
+
     def _result(self, raw: RawFit, settings: dict) -> FitResult:
         """What a fit gives back."""
         chosen = {name: getattr(raw, name) for name in ("algorithm", "sensitivity", "reason", "versions")}
@@ -78,7 +100,9 @@ class Plan:
         others = self.others.members if self.others else ()
         members += [one for one in others if one.coords not in [m.coords for m in members]]
         added = self.request.objective.penalty_values(raw.x)
-        chosen["terms"] = dict(zip(self.misfit.terms, [float(raw.value) - sum(added), *added], strict=True))
+        path = self.misfit.path_values(self.request.objective.starting_at(raw.x))
+        values = [float(raw.value) - sum(added) - sum(path.values()), *added]
+        chosen["terms"] = dict(zip(self.misfit.terms, values, strict=True)) | path
         z = self.request.objective.x0
         found = [
             (one.coords, one.problem_of(*evaluate_program(self.make(one, z[one.picks]), raw.x[one.picks])))
@@ -107,7 +131,8 @@ class Plan:
     def _claim(self, checkpoint):
         """The folder of this very fit, and whether it had begun."""
         versions = own_versions() | self.misfit.engine.versions()
-        about = identify(problem_to_json(self.misfit.problem), self.request, self.settings, versions)
+        threads = self.misfit.engine.threads()
+        about = identify(problem_to_json(self.misfit.problem), self.request, self.settings, versions, threads)
         return claim_folder(checkpoint, about)
 
     def _confirm_gradient(self, x, number):
@@ -219,7 +244,7 @@ def _settings_of(misfit):
     solve = misfit.members[0].solve
     return {
         "scales": misfit.scales,
-        "terms": list(misfit.terms),
+        "terms": [*misfit.terms, *misfit.path],
         "is_weighted": misfit.comparison.is_weighted,
         "bounds": {block.label: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
         "engine": misfit.engine.name,

@@ -40,7 +40,8 @@ class Fitted:
     @property
     def is_plain(self) -> bool:
         """Whether nothing is added to the loss, and no datum counts more than others of its variable."""
-        return len(self._misfit.terms) == 1 and not self._misfit.comparison.is_weighted
+        is_alone = len(self._misfit.terms) == 1 and not self._misfit.path
+        return is_alone and not self._misfit.comparison.is_weighted
 
     @property
     def is_likelihood(self) -> bool:

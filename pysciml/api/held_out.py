@@ -51,4 +51,4 @@ def make_others(misfit: Misfit, held: Experiments) -> Misfit | None:
                 labels = ", ".join(f"{dim}={label}" for dim, label in member.coords.items())
                 raise ProblemError(f"Holdout: {name!r} is fitted for each experiment, so {labels} can't be held out")
     comparison = misfit.comparison.for_others([member.seen for member in members])
-    return replace(misfit, members=members, comparison=comparison, penalties={}, priors={})
+    return replace(misfit, members=members, comparison=comparison, penalties={}, path=(), priors={})

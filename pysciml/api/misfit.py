@@ -11,7 +11,15 @@ from ..engines.base import AbstractEngine, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError
 from ..fitting.losses import Comparison, Loss, noise_names, read_loss
-from ..fitting.penalties import L2, penalty_program, prior_program, read_penalties, read_priors
+from ..fitting.penalties import (
+    L2,
+    path_program,
+    penalty_program,
+    prior_program,
+    read_penalties,
+    read_priors,
+    sees_path,
+)
 from ..fitting.trainable import Block, Positive, check_inside, read_trainable
 from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
@@ -39,7 +47,8 @@ class Misfit:
     sensitivity: str
     vjp: str
     loss: Loss
-    penalties: dict[str, L2 | Callable]
+    penalties: dict[str, L2 | Callable]  # of parameters
+    path: tuple[str, ...]  # names of penalties of the path, which are the comparison's last columns
     priors: dict[str, tuple]
     columns: np.ndarray  # places of what is measured among states and observables
     replicates: int
@@ -60,7 +69,7 @@ class Misfit:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Names of what the loss is a sum of."""
+        """Names of what the loss is a sum of; penalties of the path are in the misfit."""
         return ("misfit", *self.penalties, *(f"prior_{name}" for name in self.priors))
 
     def request(self, make: Callable[[Member, np.ndarray], Program], x0: np.ndarray) -> SumRequest:
@@ -90,6 +99,16 @@ class Misfit:
             )
         picks = tuple(member.picks for member in self.members)
         return SumRequest(tuple(parts), picks, x0, self._penalties(parametrizations))
+
+    def path_values(self, request: SumRequest) -> dict[str, float]:
+        """What each penalty of the path adds at a request's ``x0``."""
+        found = {}
+        for k, name in enumerate(self.path):
+            parts = tuple(
+                replace(part, weights=_only_column(part.weights, k - len(self.path))) for part in request.parts
+            )
+            found[name] = self.engine.make_objective(replace(request, parts=parts, penalties=())).value(request.x0)
+        return found
 
     def _penalties(self, parametrizations) -> tuple[Program, ...]:
         if not self.penalties and not self.priors:
@@ -164,11 +183,14 @@ def make_misfit(
     needs = frozenset().union(*(objective_needs(member.solve, asked.word, asked.vjp) for member in members))
     check_capabilities(chosen, needs, engine_capabilities())
     layouts = problem.u_layout, problem.p_layout
-    comparison = Comparison(read, observe, fields, shapes, layouts, [member.seen for member in members], weights)
+    penalties = read_penalties(penalty)
+    path = {name: penalties.pop(name) for name in list(penalties) if sees_path(penalties[name])}
+    programs = [path_program(name, one, *layouts) for name, one in path.items()]
+    seen = [member.seen for member in members]
+    comparison = Comparison(read, observe, fields, shapes, layouts, seen, weights, programs)
     found_priors = read_priors(priors, blocks)
     if found_priors and not read.is_likelihood:
         raise ProblemError("priors need a likelihood to be weighed against: loss=ps.Normal(sigma=...), for example")
-    penalties = read_penalties(penalty)
     return Misfit(
         problem=problem,
         engine=chosen,
@@ -179,11 +201,19 @@ def make_misfit(
         vjp=asked.vjp,
         loss=read,
         penalties=penalties,
+        path=tuple(path),
         priors=found_priors,
         columns=columns,
         replicates=replicates,
         noise=noise,
     )
+
+
+def _only_column(weights, column):
+    """Weights ``(time, measured)`` of one column."""
+    kept = np.zeros_like(weights)
+    kept[:, column] = weights[:, column]
+    return kept
 
 
 def check_asked(problem, rtol, atol) -> None:

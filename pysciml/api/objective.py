@@ -75,7 +75,10 @@ def objective(
         Frozen distributions of ``scipy.stats`` by name of what is trained, with a likelihood: minus their logarithms
         are added to the loss.
     penalty : L2, function, or list or dict of these, optional
-        Added to the loss: :class:`L2`, or a traced ``penalty(p)`` that returns a number.
+        Added to the loss: :class:`L2`, or traced functions that return a number. ``penalty(p)`` is added as it is; the
+        mean of ``penalty(t, u, p)`` along the path, such as ``(u.a + u.b - 1) ** 2`` for what is conserved, or
+        ``np.minimum(u.a, 0) ** 2`` for what is positive, is that over the times of the data (of one series also those
+        at which all is NaN: add some to look in between).
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it.
     algorithm : str or Algorithm, default "auto"

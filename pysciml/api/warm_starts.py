@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..engines.base import RawFit, Report
+from ..engines.base import AbstractEngine, RawFit, Report, Status
+from ..engines.workers import Crew, joint_reports, was_interrupted
 from ..errors import ProblemError
 from ..fitting.collocation import matching_program, minimise, smooth_states
 from ..fitting.observations import fill_gaps
@@ -32,8 +34,13 @@ class Search:
     make: Callable[[Member, np.ndarray], Program]
     horizon: tuple[int, ...]  # rows of the shortest one, one a member
     seed: int
+    crew: Crew
     report: Callable[[Report], None] | None = None
     folder: Path | None = None
+
+    def on(self, engine: AbstractEngine, report: Callable[[Report], None] | None) -> "Search":
+        """The same on another engine, which tells another."""
+        return replace(self, misfit=replace(self.misfit, engine=engine), report=report)
 
     def minimise(self, request: SumRequest, stages: tuple[Stage, ...], name: str) -> RawFit:
         """Run stages on the engine; with a checkpoint, in a folder of their own."""
@@ -43,8 +50,22 @@ class Search:
         return self.misfit.engine.fit(FitRequest(request, stages, self.seed), self.report, folder)
 
 
+class Interrupted(Exception):
+    """A warm start was interrupted; ``x (k,)`` is the best point that it knows."""
+
+    def __init__(self, x: np.ndarray):
+        super().__init__()
+        self.x = x
+
+
 def warm_start(strategies: tuple[WarmStart, ...], search: Search, z0: np.ndarray) -> tuple[np.ndarray, list[dict]]:
-    """Where the fit begins, and what each strategy did: its name, first and last value, iterations, seconds."""
+    """Where the fit begins, and what each strategy did: its name, first and last value, iterations, seconds.
+
+    Raises
+    ------
+    Interrupted
+        Instead of an interrupt after which there is something to be kept.
+    """
     z, told = z0, []
     for number, strategy in enumerate(strategies):
         begin = time.perf_counter()
@@ -76,7 +97,7 @@ def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str)
     if misfit.problem.mass_matrix is not None or misfit.problem.events:
         raise ProblemError("MultipleShooting: segments can't begin between events or with a mass matrix; leave it out")
     comparison = misfit.comparison.as_squares([member.seen for member in misfit.members])
-    request = replace(misfit, comparison=comparison, penalties={}, priors={}).request(search.make, z)
+    request = replace(misfit, comparison=comparison, penalties={}, path=(), priors={}).request(search.make, z)
     parts, picks, starts = [], [], []
     plans = [cut(len(member.experiment.times), strategy.group_size) for member in misfit.members]
     gaps = sum(len(plan) - 1 for plan in plans)
@@ -106,7 +127,10 @@ def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str)
     horizon = float(max(part.solve.saveat[-1] for part in parts))
     stages = tuple(Stage(word, strategy.steps, RATE, rows, 1.0, horizon) for word in ("adam", "lbfgs"))
     raw = search.minimise(total, stages, name)
-    return (raw.x[: z.size] if np.isfinite(raw.value) else z), raw.history["loss"]
+    z = raw.x[: z.size] if np.isfinite(raw.value) else z
+    if raw.status is Status.INTERRUPTED:
+        raise Interrupted(z)
+    return z, raw.history["loss"]
 
 
 def cut_members(misfit: Misfit, request: SumRequest, size: int) -> SumRequest:
@@ -147,15 +171,30 @@ def _start_many(strategy: MultiStart, search: Search, z: np.ndarray, name: str):
     stage = Stage("adam", strategy.steps, RATE, search.horizon, factor, float(max(ends)))
     values, round_number = [], 0
     while len(points) > 1:
-        found = []
-        for k, point in enumerate(points):
-            raw = search.minimise(request.starting_at(point), (stage,), f"{name}-{round_number}-{k}")
-            values.append(raw.value)
-            found.append((raw.value if np.isfinite(raw.value) else np.inf, k, raw.x))
-        found.sort(key=lambda item: item[:2])
-        points = [x for _, _, x in found[: (len(points) + 1) // 2]] if len(points) > 2 else [found[0][2]]
+        reports = joint_reports(search.report, len(points))
+        tasks = [
+            partial(_begin, search, report, request.starting_at(point), stage, f"{name}-{round_number}-{k}")
+            for k, (point, report) in enumerate(zip(points, reports, strict=True))
+        ]
+        outcomes = search.crew.run(tasks)
+        found = sorted(map(_reached, outcomes, points), key=lambda pair: pair[0])
+        values += [value for value, _ in map(_reached, outcomes, points)]
+        if any(map(was_interrupted, outcomes)):
+            raise Interrupted(found[0][1])
+        points = [x for _, x in found[: (len(points) + 1) // 2]] if len(points) > 2 else [found[0][1]]
         round_number += 1
     return points[0], values
+
+
+def _begin(search, report, request, stage, name, engine):
+    """What a search from one point gives."""
+    return search.on(engine, report).minimise(request, (stage,), name)
+
+
+def _reached(outcome, point):
+    """The value that a search has reached, infinite where there is none, and where."""
+    is_found = isinstance(outcome, RawFit) and np.isfinite(outcome.value)
+    return (outcome.value, outcome.x) if is_found else (np.inf, point)
 
 
 def _draw(search, z, spread, number):

@@ -1,5 +1,6 @@
 """The contract of an engine: what it is asked, what it gives back, and how a solve can end."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -282,6 +283,15 @@ class AbstractEngine(ABC):
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Versions of the engine's parts."""
+
+    def threads(self) -> dict[str, int]:
+        """How many threads there are, by what uses them: with other ones, sums may be made in another order."""
+        return {"cores": usable_cores()}
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def join_solutions(found: Sequence[RawSolution], request: EnsembleRequest) -> RawEnsemble:

@@ -142,16 +142,20 @@ class Comparison:
     """A loss ready to be applied to each experiment of a fit.
 
     ``observe`` makes the measured columns (None: they are the state), ``fields`` are pairs of a name and its columns;
-    ``shapes`` the own shapes of the names.
+    ``shapes`` the own shapes of the names. Penalties along the ``path``, Programs of time, state and parameters, are
+    means over all times of data.
     """
 
-    def __init__(self, loss: Loss, observe, fields, shapes, layouts, observations, weights=None):
+    def __init__(self, loss: Loss, observe, fields, shapes, layouts, observations, weights=None, path=()):
+        if path and loss.function is not None:
+            raise ProblemError("penalty: put what sees the path into the loss, which is a function of it already")
         self._loss, self._observe, self._fields, self._shapes = loss, observe, tuple(fields), shapes
         self._u, self._p = layouts
         self._weights = _read_weights(weights, shapes)
         if self._weights and loss.function is not None:
             raise ProblemError("weights go with words and likelihoods; a function of the solution weighs by itself")
         self._total = sum(int(seen.mask.sum()) for seen in observations)
+        self._path, self._n_times = tuple(path), sum(len(seen.times) for seen in observations)
         self.scales = loss_scales(loss, observations, self._fields)
         for name, part in self._fields:
             check = getattr(loss.of(name), "check", None)
@@ -172,20 +176,27 @@ class Comparison:
             return self._whole(seen)
         user = self._user_weights(seen, problem, coords)
         known = {name: self._known_noise(name, seen, problem, coords) for name in self.scales}
-        if all(self._is_square(name) for name in self.scales):
+        if self.is_squares:
             return self._squares(seen, user)
         return self._pointwise(seen, user, known)
 
+    @property
+    def is_squares(self) -> bool:
+        """Whether the loss is a sum of squares."""
+        return not self._path and self._loss.function is None and all(map(self._is_square, self.scales))
+
     def for_others(self, observations) -> "Comparison":
-        """The same, with the same scales, for other data; means are over these."""
+        """The same, with the same scales and without penalties, for other data; means are over these."""
         other = copy(self)
+        other._path = ()
         other._total = sum(int(seen.mask.sum()) for seen in observations)
         return other
 
     def as_squares(self, observations) -> "Comparison":
-        """The same, or that of ``"nmse"`` if the loss is no sum of squares."""
-        if self._loss.function is None and all(self._is_square(name) for name in self.scales):
-            return self
+        """The same without penalties, or that of ``"nmse"`` if the loss is no sum of squares."""
+        other = self.for_others(observations)
+        if other.is_squares:
+            return other
         shapes, layouts = self._shapes, (self._u, self._p)
         return Comparison(Loss(None, "nmse"), self._observe, self._fields, shapes, layouts, observations)
 
@@ -218,10 +229,12 @@ class Comparison:
                 beside[:, part] = np.where(is_seen, term.known(np.where(is_seen, column, 1.0)), 0.0)
             elif isinstance(term, str):
                 weights[:, part] /= self._total
-        return Compared(np.hstack([data, beside]), weights, self._terms(seen.values.shape[1]), sees_data=True)
+        path = np.full((len(seen.times), len(self._path)), 1.0 / self._n_times)
+        program = self._terms(seen.values.shape[1])
+        return Compared(np.hstack([data, beside]), np.hstack([weights, path]), program, sees_data=True)
 
     def _terms(self, m: int) -> Program:
-        """Losses ``(m,)`` of all columns of a state with data, and what is known beside them, behind it."""
+        """Losses of all ``m`` columns, of a state with data and what is known beside them behind it, and penalties."""
         z = make_layout("record", {name: ((m,), None, True) for name in ("y", "d", "known")})
 
         def losses(t, u, p):
@@ -250,8 +263,11 @@ class Comparison:
         if self._observe is not None:
             (y,) = inline_program(builder, self._observe, [t, state, p])
         beside = builder.add("slice", (u,), ((n,), (2 * m,), (1,)))
-        (found,) = inline_program(builder, terms, [t, builder.add("concatenate", (y, beside), (0,)), p])
-        return simplify_program(builder.build([("l", found)]))
+        found = list(inline_program(builder, terms, [t, builder.add("concatenate", (y, beside), (0,)), p]))
+        for penalty in self._path:
+            found += inline_program(builder, penalty, [t, state, p])
+        whole = builder.add("concatenate", tuple(found), (0,)) if len(found) > 1 else found[0]
+        return simplify_program(builder.build([("l", whole)]))
 
     def _whole(self, seen):
         """The user's function of everything measured."""

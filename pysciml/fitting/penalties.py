@@ -1,5 +1,6 @@
 """Penalties and priors: what is added to a loss, as Programs of x."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
 from ..ir.simplify import simplify_program
 from ..tracing.layout import Layout, make_layout
-from ..tracing.trace import trace_initial
+from ..tracing.trace import trace_initial, trace_observables
 from ..words import nearest
 from .trainable import Block
 
@@ -64,8 +65,31 @@ def read_penalties(penalty) -> dict[str, L2 | Callable]:
             found[f"{word}_{k}" if word in found else word] = one
     for name, one in found.items():
         if not isinstance(one, L2) and (not callable(one) or isinstance(one, type)):
-            raise ProblemError(f"penalty {name!r} must be ps.L2(...) or a function penalty(p) of numbers, got {one!r}")
+            raise ProblemError(
+                f"penalty {name!r} must be ps.L2(...), or a function penalty(p) or penalty(t, u, p), got {one!r}"
+            )
     return found
+
+
+def sees_path(one: L2 | Callable) -> bool:
+    """Whether a penalty is a function of time, state and parameters, not of parameters alone."""
+    if isinstance(one, L2):
+        return False
+    try:
+        parameters = inspect.signature(one).parameters.values()
+    except (TypeError, ValueError):  # functions written in C do not tell
+        return False
+    return sum(q.default is q.empty and q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) for q in parameters) > 1
+
+
+def path_program(name: str, function: Callable, u: Layout, p: Layout) -> Program:
+    """A penalty ``(1,)`` of time, state and parameters."""
+    program, layout = trace_observables(function, u, p)
+    if layout.form != "scalar":
+        raise ProblemError(f"penalty {name!r}: the function must return a single number, got {layout.form}")
+    builder = ProgramBuilder(program.inputs)
+    (value,) = inline_program(builder, program, range(3))
+    return builder.build([("value", builder.add("reshape", (value,), ((1,),)))])
 
 
 def penalty_program(one: L2 | Callable, blocks: Sequence[Block], values: Program, p: Layout) -> Program:

@@ -199,6 +199,9 @@ class JuliaEngine(AbstractEngine):
     def versions(self) -> dict[str, str]:
         return dict(self._bridge.call("versions"))
 
+    def threads(self) -> dict[str, int]:
+        return dict(self._bridge.call("threads"))
+
     def evaluate(self, program: Program, inputs) -> np.ndarray:
         """All outputs of a Program, one after the other, as the compiled text computes them."""
         flat = np.concatenate([np.zeros(0), *(np.ravel(value) for value in inputs)])

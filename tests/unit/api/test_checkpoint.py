@@ -159,3 +159,17 @@ def test_arrays_that_are_not_whole_are_not_there(tmp_path):
     for spoilt in (content[:-30], b"", content[:70] + b"???" + content[73:]):
         path.write_bytes(spoilt)
         assert read_arrays(path) is None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_another_number_of_threads_is_warned_of(tmp_path, engine):
+    want = fit(tmp_path, engine=engine)
+    path = tmp_path / "checkpoint.json"
+    about = json.loads(path.read_text())
+    name = {"julia": "BLAS", "diffrax": "cores"}[engine]
+    assert about["threads"][name] > 0
+    about["threads"][name] += 7
+    path.write_text(json.dumps(about))
+    with pytest.warns(RuntimeWarning, match=rf"another number of threads \({name} was \d+, is \d+\)") as caught:
+        assert fit(tmp_path, engine=engine).problem == want.problem
+    assert caught[0].filename == __file__
