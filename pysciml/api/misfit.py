@@ -11,15 +11,7 @@ from ..engines.base import AbstractEngine, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError
 from ..fitting.losses import Comparison, Loss, noise_names, read_loss
-from ..fitting.penalties import (
-    L2,
-    path_program,
-    penalty_program,
-    prior_program,
-    read_penalties,
-    read_priors,
-    sees_path,
-)
+from ..fitting.penalties import L2, penalty_program, prior_program, read_priors, split_penalties
 from ..fitting.trainable import Block, Positive, check_inside, read_trainable
 from ..ir.program import Program, ProgramBuilder
 from ..ir.rewrite import inline_program
@@ -183,11 +175,9 @@ def make_misfit(
     needs = frozenset().union(*(objective_needs(member.solve, asked.word, asked.vjp) for member in members))
     check_capabilities(chosen, needs, engine_capabilities())
     layouts = problem.u_layout, problem.p_layout
-    penalties = read_penalties(penalty)
-    path = {name: penalties.pop(name) for name in list(penalties) if sees_path(penalties[name])}
-    programs = [path_program(name, one, *layouts) for name, one in path.items()]
+    penalties, path = split_penalties(penalty, *layouts)
     seen = [member.seen for member in members]
-    comparison = Comparison(read, observe, fields, shapes, layouts, seen, weights, programs)
+    comparison = Comparison(read, observe, fields, shapes, layouts, seen, weights, path.values())
     found_priors = read_priors(priors, blocks)
     if found_priors and not read.is_likelihood:
         raise ProblemError("priors need a likelihood to be weighed against: loss=ps.Normal(sigma=...), for example")

@@ -147,8 +147,6 @@ class Comparison:
     """
 
     def __init__(self, loss: Loss, observe, fields, shapes, layouts, observations, weights=None, path=()):
-        if path and loss.function is not None:
-            raise ProblemError("penalty: put what sees the path into the loss, which is a function of it already")
         self._loss, self._observe, self._fields, self._shapes = loss, observe, tuple(fields), shapes
         self._u, self._p = layouts
         self._weights = _read_weights(weights, shapes)
@@ -156,6 +154,8 @@ class Comparison:
             raise ProblemError("weights go with words and likelihoods; a function of the solution weighs by itself")
         self._total = sum(int(seen.mask.sum()) for seen in observations)
         self._path, self._n_times = tuple(path), sum(len(seen.times) for seen in observations)
+        if self._path and loss.function is not None:
+            raise ProblemError("penalty: put what sees the path into the loss, which is a function of it already")
         self.scales = loss_scales(loss, observations, self._fields)
         for name, part in self._fields:
             check = getattr(loss.of(name), "check", None)

@@ -71,7 +71,14 @@ def read_penalties(penalty) -> dict[str, L2 | Callable]:
     return found
 
 
-def sees_path(one: L2 | Callable) -> bool:
+def split_penalties(penalty, u: Layout, p: Layout) -> tuple[dict[str, L2 | Callable], dict[str, Program]]:
+    """Penalties of parameters, and Programs ``(1,)`` of time, state and parameters for those of the path."""
+    found = read_penalties(penalty)
+    path = {name: _path_program(name, one, u, p) for name, one in found.items() if _sees_path(one)}
+    return {name: one for name, one in found.items() if name not in path}, path
+
+
+def _sees_path(one):
     """Whether a penalty is a function of time, state and parameters, not of parameters alone."""
     if isinstance(one, L2):
         return False
@@ -82,8 +89,7 @@ def sees_path(one: L2 | Callable) -> bool:
     return sum(q.default is q.empty and q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) for q in parameters) > 1
 
 
-def path_program(name: str, function: Callable, u: Layout, p: Layout) -> Program:
-    """A penalty ``(1,)`` of time, state and parameters."""
+def _path_program(name, function, u, p):
     program, layout = trace_observables(function, u, p)
     if layout.form != "scalar":
         raise ProblemError(f"penalty {name!r}: the function must return a single number, got {layout.form}")
