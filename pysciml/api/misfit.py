@@ -174,9 +174,8 @@ def make_misfit(
         check_inside(member.blocks, member.x0)
     needs = frozenset().union(*(objective_needs(member.solve, asked.word, asked.vjp) for member in members))
     check_capabilities(chosen, needs, engine_capabilities())
-    layouts = problem.u_layout, problem.p_layout
+    layouts, seen = (problem.u_layout, problem.p_layout), [member.seen for member in members]
     penalties, path = split_penalties(penalty, *layouts)
-    seen = [member.seen for member in members]
     comparison = Comparison(read, observe, fields, shapes, layouts, seen, weights, path.values())
     found_priors = read_priors(priors, blocks)
     if found_priors and not read.is_likelihood:
