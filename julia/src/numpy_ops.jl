@@ -13,6 +13,7 @@ np_log1p(x::Real) = x < -1 ? oftype(x, NaN) : log1p(x)
 np_log2(x::Real) = x < 0 ? oftype(x, NaN) : log2(x)
 np_log10(x::Real) = x < 0 ? oftype(x, NaN) : log10(x)
 np_sqrt(x::Real) = x < 0 ? oftype(x, NaN) : sqrt(x)
+np_sqrt(x::Float64) = Base.sqrt_llvm(x) # NaN below 0, without a branch
 np_cbrt(x::Real) = cbrt(x)
 np_sin(x::Real) = isinf(x) ? oftype(x, NaN) : sin(x)
 np_cos(x::Real) = isinf(x) ? oftype(x, NaN) : cos(x)
@@ -57,6 +58,19 @@ np_copysign(x::Real, y::Real) = copysign(x, y)
 function np_pow(x::Real, y::Real)
     (x < 0 && !isinteger(y)) || return x^y
     return isinf(x) || isinf(y) ? abs(x)^y : oftype(x, NaN)
+end
+
+"""
+Distances are roots of sums of squares, so their powers are halves. Of a constant exponent only one case is left when this is
+compiled, without branches, so that loops over it are vectorised.
+"""
+@inline function np_pow(x::Float64, y::Float64)
+    size = abs(y)
+    size == 0.5 || size == 1.5 || size == 2.5 || return @noinline invoke(np_pow, Tuple{Real, Real}, x, y)
+    x = ifelse(x == -Inf, Inf, x + 0.0) # as powers have it, of -0.0 too
+    root = Base.sqrt_llvm(x)
+    power = size == 0.5 ? root : size == 1.5 ? x * root : x * x * root
+    return y < 0 ? inv(power) : power
 end
 
 @inline np_where(c::Bool, a, b) = ifelse(c, promote(a, b)...)

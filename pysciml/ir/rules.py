@@ -99,6 +99,9 @@ def _transpose(writer, args, attrs):
         return args[0]
     if inner.op == "transpose":
         return writer.emit("transpose", inner.args, (tuple(inner.attrs[0][i] for i in permutation),))
+    if inner.op == "concatenate":
+        parts = (writer.emit("transpose", (i,), attrs) for i in inner.args)
+        return writer.emit("concatenate", tuple(parts), (permutation.index(inner.attrs[0]),))
     return None
 
 

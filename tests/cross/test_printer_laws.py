@@ -55,3 +55,13 @@ def test_networks_equal_the_oracle(evaluate, width, depth, batch):
     assert_equals_oracle(lambda *given: evaluate(program, *given), program, (weights, x))
     (expanded,) = evaluate(expand_networks(program), weights, x)
     np.testing.assert_array_equal(expanded, evaluate(program, weights, x)[0])
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.5, 2.5, -0.5, -1.5, -2.5])
+def test_halves_as_exponents(evaluate, exponent):
+    x = np.concatenate([[0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 4.0], np.geomspace(1e-100, 1e100, 50)])
+    builder = ProgramBuilder([Input("x", x.shape)])
+    program = builder.build([("y", builder.add("pow", (0, builder.constant(exponent))))])
+    with np.errstate(all="ignore"):
+        expected = np.power(x, np.full(x.shape, exponent))  # of a number NumPy takes the root itself
+    np.testing.assert_allclose(evaluate(program, x)[0], expected, rtol=5e-16)

@@ -116,6 +116,8 @@ def test_reshapes(b):
     assert left(b, b("reshape", b("reshape", M, attrs=((24,),)), attrs=((3, 8),))) == []
     assert left(b, b("reshape", b("reshape", M, attrs=((24,),)), attrs=((8, 3),))) == ["reshape"]
     assert left(b, b("transpose", b("transpose", M, attrs=((1, 0),)), attrs=((1, 0),))) == []
+    joined = b("concatenate", b("transpose", M, attrs=((1, 0),)), b("reshape", X, attrs=((8, 1),)), attrs=(1,))
+    assert left(b, b("transpose", joined, attrs=((1, 0),))) == ["reshape", "transpose", "concatenate"]
     assert left(b, b("broadcast", b("broadcast", S, attrs=((1,),)), attrs=((4, 5),))) == ["broadcast"]
     assert left(b, b("slice", b("broadcast", S, attrs=((4, 5),)), attrs=((0, 1), (1, 1), (1, 1)))) == ["broadcast"]
 
