@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from ..datasets.files import write_groups
 from ..datasets.members import find_member, join_members, over_to_dataset
 from ..datasets.to_dataset import parameters_to_dataset, values_to_dataset
 from ..engines.base import Status
@@ -155,6 +156,11 @@ class FitResult:
         ----------
         path : str or pathlib.Path
             Where; an existing file is replaced.
+
+        Raises
+        ------
+        OSError
+            If there is no room, or no folder; an existing file stays as it was.
         """
         about = {"file_version": FILE_VERSION, "loss": self.loss, "status": self.status.name, "message": self.message}
         root = xr.Dataset(attrs={
@@ -162,16 +168,8 @@ class FitResult:
             "problem": problem_to_json(self.problem),
             "members": json.dumps([[_plain(coords), problem_to_json(one)] for coords, one in self.members]),
         })  # fmt: skip
-        tree = xr.DataTree.from_dict(
-            {"/": root, "/data": self.data, "/history": self.history, "/parameters": self.parameters}
-        )
-        path = pathlib.Path(path)
-        if path.suffix == ".zarr":
-            tree.to_zarr(path, mode="w")
-            return
-        unfinished = path.with_name(path.name + ".part")  # a crash in the middle leaves an older file as it was
-        tree.to_netcdf(unfinished, engine="h5netcdf")
-        unfinished.replace(path)
+        groups = {"/": root, "data": self.data, "history": self.history, "parameters": self.parameters}
+        write_groups(pathlib.Path(path), groups)
 
     @classmethod
     def load(cls, path) -> "FitResult":

@@ -15,10 +15,14 @@ from ..errors import ProblemError
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that a reader finds whole or as it was before."""
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     part.replace(path)
 
 

@@ -114,7 +114,7 @@ def test_a_full_disk_is_a_warning(tmp_path, engine):
         found = fit(tmp_path, engine=engine)
     assert len(caught) == 1 and "the fit goes on" in str(caught[0].message)
     assert found.problem == want.problem
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.json", "stages.npz.part", "stage-001.journal"}
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.json", "stage-001.journal"}
     again = fit(tmp_path, engine=engine)  # there is room now
     assert again.problem == want.problem
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.json", "stages.npz"}
@@ -173,3 +173,25 @@ def test_another_number_of_threads_is_warned_of(tmp_path, engine):
     with pytest.warns(RuntimeWarning, match=rf"another number of threads \({name} was \d+, is \d+\)") as caught:
         assert fit(tmp_path, engine=engine).problem == want.problem
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("name", ["fit.nc", "fit.zarr"])
+def test_a_full_disk_leaves_an_older_file(tmp_path, name):
+    older = fit(None)
+    newer = fit(None, optimizer=ps.Adam(steps=3))
+    with pytest.raises(OSError, match="was not written$"), full_disk():
+        older.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    older.save(tmp_path / name)
+    with pytest.raises(OSError, match=r"File too large: .*; the older one is as it was"), full_disk():
+        newer.save(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    xr.testing.assert_identical(ps.FitResult.load(tmp_path / name).history, older.history)
+    newer.save(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    xr.testing.assert_identical(ps.FitResult.load(tmp_path / name).history, newer.history)
+
+
+def test_no_folder_to_write_to(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        fit(None).save(tmp_path / "nowhere" / "fit.nc")
