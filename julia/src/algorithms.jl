@@ -64,7 +64,7 @@ const NEWTON_PACKAGES = (
 const FACTORED = (:OrdinaryDiffEqRosenbrock, :OrdinaryDiffEqSDIRK, :OrdinaryDiffEqPDIRK, :OrdinaryDiffEqBDF)
 
 "Methods that would call the right-hand side from several threads at once; its memory is one thread's."
-const THREADED = ("KuttaPRK2p5", "PDIRK44")
+const THREADED = ("KuttaPRK2p5", "PDIRK44", "ExtrapolationMidpointDeuflhard", "ExtrapolationMidpointHairerWanner")
 
 "Does a method use Jacobians?"
 has_jacobian(word) = PACKAGES[word] in NEWTON_PACKAGES || startswith(word, "Implicit")

@@ -22,18 +22,24 @@ function automatic_algorithm(rtol, n)
         AutoAlgSwitch(Tsit5(), Rosenbrock23(autodiff = DIFFERENCES, linsolve = FullSolver()))
 end
 
-"Which members of an automatic pair have taken a step of the present solve."
-const MEMBERS_USED = zeros(Bool, 2)
+"What the present solve of a thread notes of an automatic pair."
+mutable struct Notes
+    const members::Vector{Bool} # which have taken a step
+    is_automatic::Bool # the solve is one of "auto": other pairs switch on their own
+    fastest_decay::Float64 # at the last look, 0 if there was none
+end
 
-"Whether the present solve is one of \"auto\": other pairs switch on their own."
-const IS_AUTOMATIC = Ref(false)
+"Of Julia's own threads; those of others make one call at a time, and share the last."
+const NOTES = [Notes(zeros(Bool, 2), false, 0.0) for _ in 1:1024]
+notes() = NOTES[min(Threads.threadid(), end)]
 
 note_member(integrator) = nothing # Sundials'
 note_member(integrator::OrdinaryDiffEqCore.ODEIntegrator) = note_cache(integrator.cache, integrator)
 note_cache(cache, integrator) = nothing
 function note_cache(cache::CompositeCache, integrator)
-    MEMBERS_USED[cache.current] = true
-    IS_AUTOMATIC[] && cache.current == 1 && correct_stiffness!(integrator)
+    own = notes()
+    own.members[cache.current] = true
+    own.is_automatic && cache.current == 1 && correct_stiffness!(integrator, own)
     return nothing
 end
 
@@ -41,22 +47,19 @@ const MANY_STEPS = 10_000 # still to go: only then is it worth looking at eigenv
 const FIRST_LOOK = 128 # steps before the first look; each further one comes after twice as many
 const MOST_STATES = 200 # whose eigenvalues are looked at
 
-"The fastest decay at the last look, 0 if there was none."
-const FASTEST_DECAY = Ref(0.0)
-
 """
 A non-stiff member guesses the largest eigenvalue from two of its stages, as the ratio of their norms. A species that is a
 billion times scarcer than the others, as radicals are, is not in these norms: such a system crawls to its end by steps that
 its fastest decay allows, unnoticed (POLLU: 4e11 a minute). So where the end is far, the Jacobian itself is asked.
 """
-function correct_stiffness!(integrator)
+function correct_stiffness!(integrator, own)
     steps = integrator.iter
-    steps == 1 && (FASTEST_DECAY[] = 0.0)
+    steps == 1 && (own.fastest_decay = 0.0)
     if steps >= FIRST_LOOK && ispow2(steps)
         left = abs(last(integrator.sol.prob.tspan) - integrator.t)
-        FASTEST_DECAY[] = left > MANY_STEPS * abs(integrator.dt) ? fastest_decay(integrator) : 0.0
+        own.fastest_decay = left > MANY_STEPS * abs(integrator.dt) ? fastest_decay(integrator) : 0.0
     end
-    integrator.eigen_est = max(integrator.eigen_est, FASTEST_DECAY[])
+    integrator.eigen_est = max(integrator.eigen_est, own.fastest_decay)
     return nothing
 end
 
@@ -70,7 +73,7 @@ function fastest_decay(integrator)
 end
 
 "Whether a pair has found a problem stiff that a multistep method is to solve."
-is_multistep_due(n) = IS_AUTOMATIC[] && n > SMALL && MEMBERS_USED[2]
+is_multistep_due(n) = n > SMALL && notes().is_automatic && notes().members[2]
 
 "A sparse Jacobian is factored: GMRES without a preconditioner takes the more iterations the finer a grid is."
 function multistep_algorithm(problem)
@@ -85,5 +88,5 @@ end
 function members_used(spec, rtol, n)
     spec == "auto" || return method_of(spec)
     is_multistep_due(n) && return "FBDF"
-    return join((member for (member, is_used) in zip(automatic_words(rtol, n), MEMBERS_USED) if is_used), ", ")
+    return join((member for (member, is_used) in zip(automatic_words(rtol, n), notes().members) if is_used), ", ")
 end

@@ -75,9 +75,9 @@ end
 
 floats(x) = collect(Float64, x)
 
-function make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, events = NO_EVENTS)
+function make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, events = NO_EVENTS, norm = Norm())
     numbers = (Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps))
-    return Options(numbers..., floats(tstops), Bool(adaptive), events)
+    return Options(numbers..., floats(tstops), Bool(adaptive), events, norm)
 end
 
 make_events() = Events()
@@ -140,6 +140,22 @@ function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
         copyto!(u, (k - 1) * n_rows + 1, vectors[k], 1, n_rows)
     end
     return times[1:n], u
+end
+
+"""
+    solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, u0, p, t0, t1, spec, saveat, n_tasks, options...)
+
+Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
+there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
+statistics, one member's after the other, the words that ran, and how many tasks and lanes there were.
+"""
+function solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, u0, p, t0, t1, spec, saveat, n_tasks, numbers...)
+    e = Ensemble(u0, p, (Float64(t0), Float64(t1)), string(spec), floats(saveat))
+    f = with_mass(f, mass_matrix)
+    n_tasks = prepare_tasks(e, f) ? min(n_tasks == 0 ? Threads.nthreads() : Int(n_tasks), length(e.codes)) : 1
+    words, n_lanes = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), numbers, n_tasks)
+    ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
+    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)
@@ -236,8 +252,7 @@ function stage_request(objective, x, is_auto, rows, factor, optimizer, steps, ra
     return fit.best_x, fit.best, history, ending, chosen_words(objective)..., fit.trouble
 end
 
-"Every name that a solve's return code can have."
-return_codes() = (INTERRUPTED, (string(Symbol(code)) for code in instances(ReturnCode.T))...)
+return_codes() = Tuple(RETURN_CODES)
 
 "Versions of what runs, as far as it is loaded."
 function versions()

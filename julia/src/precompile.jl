@@ -72,6 +72,18 @@ function run_sample_model(word, is_sparse, mass_matrix...)
     return nothing
 end
 
+"Some trajectories, one by one and as lanes."
+function run_sample_ensemble(word)
+    f, wide = (hold_sample("load_right_hand_side", load_sample(text)) for text in (SAMPLE_TEXT, SAMPLE_ENTRIES))
+    for lanes in (0, 2)
+        call_sample(
+            "solve_ensemble", f, lanes == 0 ? nothing : wide, lanes, true, nothing, ones(2, 3), ones(2, 3), 0.0, 1.0, word,
+            [0.5, 1.0], 1, SAMPLE_OPTIONS...
+        )
+    end
+    return nothing
+end
+
 function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
     f = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK), blocks)
     entries, product, second = load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT), load_sample(SAMPLE_SECOND)
@@ -113,6 +125,7 @@ end
         run_sample_model("Rodas5P", false, [2.0, 2.0])
         run_sample_model("Rodas5P", true, [2.0, 2.0])
         run_sample_model("Rosenbrock23", true)
+        foreach(run_sample_ensemble, ("auto", "Tsit5"))
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
         end

@@ -29,20 +29,26 @@ RightHandSide(f, derivatives = nothing, pullback = nothing) =
     RightHandSide(close_function(f), f, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 
 function RightHandSide(program::Program, derivatives = nothing)
-    function!, work = program.function!, program.work
     pullback = program.pullback === nothing ? nothing : GeneratedPullback(program.pullback)
-    generic(du, u, p, t) = function!(du, t, u, p, work)
-    return RightHandSide(close_generated(function!, work), generic, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
+    f = close_generated(program.function!, program.work)
+    return RightHandSide(f, Generic(program), derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 end
+
+"A compiled right-hand side for numbers of any type."
+struct Generic
+    program::Program
+end
+
+(generic::Generic)(du, u, p, t) = generic.program.function!(du, t, u, p, generic.program.work)
 
 RightHandSide(f::RightHandSide) = f
 
 "A right-hand side with a mass matrix, given as a matrix or as its diagonal; nothing: the identity."
 with_mass(f, ::Nothing) = f
 function with_mass(f, mass_matrix)
-    stored = store_mass(collect(Float64, mass_matrix), has_sparse_jacobian(f))
-    return RightHandSide(f.float, f.generic, f.derivatives, f.pullback, IdDict{Any, Any}(), stored)
+    return with_stored_mass(f, store_mass(collect(Float64, mass_matrix), has_sparse_jacobian(f)))
 end
+with_stored_mass(f, stored) = RightHandSide(f.float, f.generic, f.derivatives, f.pullback, IdDict{Any, Any}(), stored)
 
 has_mass(f::RightHandSide) = f.mass_matrix isa AbstractMatrix
 

@@ -2,6 +2,9 @@
 
 const INTERRUPTED = "Interrupted"
 
+"Every name that a solve's return code can have."
+const RETURN_CODES = [INTERRUPTED; [string(Symbol(code)) for code in instances(ReturnCode.T)]]
+
 "SciML's return code by its name, or our own where the interrupt flag ended the solve."
 function return_name(code::ReturnCode.T)
     code == ReturnCode.Terminated && is_interrupted() && return INTERRUPTED

@@ -252,7 +252,7 @@ function is_stiff(o::Objective, x)
     all(isfinite, u0) && all(isfinite, p) && t1 > o.t0 || return false
     problem = make_problem(o.f, u0, p, (o.t0, t1))
     solution = try_solve(() -> solve_problem(problem, "auto", o.options; saveat = [t1]))
-    MEMBERS_USED[2] && return true
+    notes().members[2] && return true
     (solution === nothing || solution.stats.naccept == 0 || isempty(solution.u)) && return false
     step = (t1 - o.t0) / solution.stats.naccept
     return step * max(largest_rate(o.f, u0, p, o.t0), largest_rate(o.f, last(solution.u), p, t1)) > STABLE

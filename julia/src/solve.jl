@@ -6,8 +6,10 @@ const PROGRESS = zeros(Float64, 8)
 "After each step: note where the solve is, and stop if the flag is up."
 function watch(u, t, integrator)
     note_member(integrator)
-    PROGRESS[5] = value(t)
-    SINCE_STEP[] = 0
+    if !IS_SHARED[]
+        PROGRESS[5] = value(t)
+        SINCE_STEP[] = 0
+    end
     return is_interrupted() || is_multistep_due(length(u))
 end
 
@@ -45,10 +47,35 @@ const NO_EVENTS = Events()
 
 const HUGE_ERROR = 1.0e9
 
-"The solvers' norm, in which NaN is huge: a trial step outside the model's domain is a rejected step."
-function nan_norm(u, t)
-    size = ODE_DEFAULT_NORM(u, t)
+"""
+The solvers' norm, in which NaN is huge: a trial step outside the model's domain is a rejected step. Of a state that is several lanes
+wide it is the largest of the lanes' own: the worst of them decides on steps.
+"""
+struct Norm
+    sums::Vector64 # one a lane; none: a state is one
+end
+
+Norm() = Norm(Vector64())
+
+function (norm::Norm)(u, t)
+    size = u isa Vector64 && !isempty(norm.sums) ? largest_norm!(norm.sums, u) : ODE_DEFAULT_NORM(u, t)
     return isfinite(size) ? size : oftype(size, HUGE_ERROR)
+end
+
+function largest_norm!(sums, u)
+    fill!(sums, 0.0)
+    n = length(sums)
+    for first in 0:n:(length(u) - n)
+        @inbounds @simd for lane in 1:n
+            sums[lane] += abs2(u[first + lane])
+        end
+    end
+    largest = total = 0.0
+    @inbounds @simd for lane in 1:n
+        largest = max(largest, sums[lane])
+        total += sums[lane]
+    end
+    return isfinite(total) ? sqrt(largest * n / length(u)) : NaN
 end
 
 "What a solve is asked, beside the problem and the algorithm."
@@ -61,6 +88,7 @@ struct Options
     tstops::Vector{Float64} # times that a step must end on
     adaptive::Bool # false: the steps are dt, errors are not estimated
     events::Events
+    norm::Norm
 end
 
 """
@@ -86,8 +114,8 @@ function solve_problem(
         problem, spec, options::Options; record = nothing, saveat = Float64[], dense = false, everystep = isempty(saveat)
     )
     take_integrator()
-    fill!(MEMBERS_USED, false)
-    IS_AUTOMATIC[] = spec == "auto"
+    fill!(notes().members, false)
+    notes().is_automatic = spec == "auto"
     forget!(options.events)
     set_threads(length(problem.u0))
     problem, start = begin_problem(problem)
@@ -104,9 +132,9 @@ end
 "The automatic choice for many states of a stiff problem, from the start."
 function run_multistep(run, problem)
     algorithm = multistep_algorithm(problem)
-    fill!(MEMBERS_USED, false)
+    fill!(notes().members, false)
     solution = run(problem, algorithm)
-    MEMBERS_USED[2] = true
+    notes().members[2] = true
     return solution
 end
 
@@ -125,7 +153,7 @@ const OrdinaryAlgorithm =
 "What Sundials does not know."
 own_keywords(algorithm, options, initializealg, saves) = NamedTuple()
 own_keywords(::OrdinaryAlgorithm, options, initializealg, (save_start, save_end)) =
-    (; internalnorm = nan_norm, options.adaptive, initializealg, save_start, save_end)
+    (; internalnorm = options.norm, options.adaptive, initializealg, save_start, save_end)
 
 function run_solver(problem, algorithm, start, options, record, saveat, dense, everystep)
     # a solve backwards can't begin with a step onto the end

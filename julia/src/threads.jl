@@ -4,6 +4,9 @@
 "States from which all are used."
 const MANY_STATES = 500
 
+"Whether several threads solve: then none writes at each step where another does."
+const IS_SHARED = Ref(false)
+
 "How many there are, as Julia or the user's OPENBLAS_NUM_THREADS has it."
 const BLAS_THREADS = Ref(1)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from ..datasets.ensembles import ensemble_to_dataset, time_coord, trajectories
+from ..datasets.ensembles import ensemble_to_dataset, trajectories
 from ..engines.base import RawEnsemble, Status, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
@@ -18,6 +18,7 @@ from ..requests import EnsembleRequest, SolveRequest
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm
 from .solve import check_switches, make_request, settings_of
+from .summaries import Summaries, make_summaries
 
 PARALLEL = ("auto", "serial", "threads", "lanes")
 CHUNK_BYTES = 2**26  # of states at save times that an engine holds at once
@@ -31,6 +32,7 @@ def ensemble(
     trajectories: int | None = None,
     algorithm: str | Algorithm = "auto",
     saveat=None,
+    reduce=None,
     parallel: str = "auto",
     chunk_size: int | None = None,
     seed: int = 0,
@@ -61,8 +63,15 @@ def ensemble(
         As for :func:`solve`.
     saveat : array_like
         Times ``(time,)``, as for :func:`solve`; an ensemble needs them, since members have other steps.
+    reduce : str, list of str or callable, optional
+        Keep no trajectories, only summaries. Words: ``"mean"``, ``"std"``, ``"var"``, ``"min"``, ``"max"`` and
+        ``"quantile"`` (5, 25, 50, 75, 95 %) at each save time, over ``trajectory`` where there is that dim, else over
+        all batch dims; ``"last"``, the last values of each member. A function ``reduce(solution, p) -> {name: value}``
+        is traced and applied to each member: ``solution.x`` is ``(time, *own dims)``, ``solution.time`` the save times.
     parallel : {"auto", "serial", "threads", "lanes"}, default "auto"
-        How the members are shared out.
+        How the members are shared out: one after the other; over the cores (Julia); or neighbours side by side as one
+        wide problem, whose steps the one that needs the shortest decides: the quickest way for many small problems
+        that aren't stiff. ``"auto"`` takes what suits the problem and their number.
     chunk_size : int, optional
         Members that are in the engine at once, which bounds its memory. None: some 64 MB of states.
     seed : int, default 0
@@ -75,7 +84,8 @@ def ensemble(
     xarray.Dataset
         States and observables ``(*batch dims, time, *own dims)``, NaN after a failure; what differs between members as
         coordinates on the batch dims; ``status (*batch dims)``, whose ``flag_meanings`` say what its codes are;
-        ``statistics (*batch dims, statistic)``: steps, evaluations. ``ds.sciml.failed()`` lists failed members.
+        ``statistics (*batch dims, statistic)``: steps, evaluations. ``ds.sciml.failed()`` lists failed members. With
+        ``reduce``: ``<name>_<word>``, or what the function returns, in the place of states and observables.
 
     Raises
     ------
@@ -114,12 +124,15 @@ def ensemble(
     asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], parallel)
     check_capabilities(chosen, asked.needs, engine_capabilities())
     chunk = _chunk_size(chunk_size, request)
-    paths = _Paths(batch, request, shown)
+    results = (
+        _Paths(batch, request.saveat, shown) if reduce is None else make_summaries(reduce, batch, request.saveat, shown)
+    )
     settings = settings_of(request, engine, problem) | {"parallel": parallel, "seed": seed, "chunk_size": chunk}
     with _progress_bar(progress, batch.size) as show:
-        raw = _solve_chunks(chosen, batch, asked, chunk, paths, show)
-    ds = ensemble_to_dataset(batch, paths.variables(), paths.coords(), *paths.endings(), raw, chosen.name, settings)
-    if (paths.codes == Status.INTERRUPTED.code).any():
+        raw = _solve_chunks(chosen, batch, asked, chunk, results, show)
+    endings = results.codes, results.statistics
+    ds = ensemble_to_dataset(batch, results.variables(), results.coords(), *endings, raw, chosen.name, settings)
+    if (results.codes == Status.INTERRUPTED.code).any():
         message = "ensemble: interrupted by the user; partial holds the members that are done"
         raise SolveFailed(message, Status.INTERRUPTED, ds)
     return ds
@@ -155,8 +168,8 @@ def _solve_chunks(chosen, batch: Batch, asked: EnsembleRequest, chunk: int, resu
         stop = min(start + chunk, batch.size)
         u0, p = batch.values(start, stop)
         raw = chosen.solve_ensemble(replace(asked, u0=u0, p=p))
-        ran.append(replace(raw, u=raw.u[:0], codes=raw.codes[:0], statistics={}))
-        results.add(start, raw, _observe(chosen, batch, asked.solve, raw, p))
+        ran.append(replace(raw, u=np.zeros((0, 0, 0)), codes=raw.codes[:0].copy(), statistics={}))
+        results.add(start, raw, _observe(chosen, batch, asked.solve, raw, p), p)
         show(stop - start)
         if (raw.codes == Status.INTERRUPTED.code).any():
             break
@@ -182,35 +195,18 @@ def _observe(chosen, batch: Batch, solve: SolveRequest, raw: RawEnsemble, p) -> 
     return y
 
 
-class _Paths:
-    """All trajectories at all save times."""
+class _Paths(Summaries):
+    """All trajectories at all save times: nothing is reduced."""
 
-    def __init__(self, batch: Batch, request: SolveRequest, shown):
-        assert request.saveat is not None
-        self.batch, self.shown = batch, shown
-        size = batch.size, len(request.saveat)
-        self.u = np.full((*size, request.u0.size), np.nan)
-        self.y = None if batch.problem.observe is None else np.full((*size, batch.problem.y_layout.size), np.nan)
-        self.codes = np.full(batch.size, Status.INTERRUPTED.code, dtype=np.int8)
-        self.statistics: dict[str, np.ndarray] = {}
+    def __init__(self, batch: Batch, saveat: np.ndarray, shown):
+        super().__init__(batch, saveat, shown)
+        self.values = np.full((batch.size, len(saveat), self.layout.size), np.nan)
 
-    def add(self, start: int, raw: RawEnsemble, y) -> None:
-        """Take the members from ``start`` on in."""
-        part = slice(start, start + len(raw.u))
-        self.u[part], self.codes[part] = raw.u, raw.codes
-        if y is not None and self.y is not None:
-            self.y[part] = y
-        for name, values in raw.statistics.items():
-            self.statistics.setdefault(name, np.zeros(self.batch.size, dtype=np.int32))[part] = values
+    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray) -> None:
+        self.values[part] = values
 
     def variables(self) -> dict:
-        return trajectories(self.batch, self.u, self.y)
-
-    def coords(self) -> dict:
-        return {"time": time_coord(self.batch, self.shown)}
-
-    def endings(self) -> tuple:
-        return self.codes, self.statistics
+        return trajectories(self.batch, self.values, self.layout)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import xarray as xr
 from ..engines.base import RawEnsemble, Status
 from ..problems.batch import Batch
 from ..problems.labels import coords_on
+from ..tracing.layout import Layout
 from .attrs import own_versions, to_json, variable_attrs
 from .status import STATUS_ATTRS, succeeded
 from .to_dataset import parameters_to_dataset
@@ -42,17 +43,16 @@ def time_coord(batch: Batch, times: np.ndarray) -> tuple:
     return ("time", times, variable_attrs("time", {} if problem.calendar else problem.units, {}))
 
 
-def trajectories(batch: Batch, u: np.ndarray, y: np.ndarray | None) -> dict:
+def trajectories(batch: Batch, rows: np.ndarray, layout: Layout) -> dict:
     """States and observables ``(*batch dims, time, *own dims)`` of rows ``(member, time, element)``."""
     problem, dims = batch.problem, (*batch.over.dims, "time")
-    values = problem.u_layout.unflatten(u) | ({} if y is None else problem.y_layout.unflatten(y))
     return {
         name: (
             (*dims, *problem.dims[name]),
             array.reshape(*batch.shape, *array.shape[1:]),
             variable_attrs(name, problem.units, problem.long_names),
         )
-        for name, array in values.items()
+        for name, array in layout.unflatten(rows).items()
     }
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from .expand import expand_networks
 from .ops import OPERATIONS
 from .program import Program, ProgramBuilder
-from .simplify import Writer
+from .rewrite import inline_program
+from .simplify import Writer, simplify_program
 
 
 def batch_program(program: Program, names: Iterable[str], size: int) -> Program:
@@ -31,6 +33,38 @@ def batch_program(program: Program, names: Iterable[str], size: int) -> Program:
             work.apply(position, node)
     outputs = [(output.name, work.spread(output.node)) for output in program.outputs]
     return builder.build(outputs)
+
+
+def widen_program(program: Program, lanes: int, has_wide_parameters: bool) -> Program:
+    """A right-hand side of several states at once: ``u`` and ``du`` have all lanes of the first element first.
+
+    So have the parameters, if they are wide; else all lanes have the same. Neighbours in memory are then neighbours in
+    a loop over lanes.
+    """
+    program = simplify_program(expand_networks(program))
+    _, (n,), (m,) = (item.shape for item in program.inputs)
+    many = batch_program(program, ("u", "p") if has_wide_parameters else ("u",), lanes)
+    builder = ProgramBuilder()
+
+    def add_wide(name, size):
+        flat = builder.add_input(name, (size * lanes,))
+        rows = builder.add("reshape", (flat,), ((size, lanes),))
+        return builder.add("transpose", (rows,), ((1, 0),))
+
+    t, u = builder.add_input("t", ()), add_wide("u", n)
+    p = add_wide("p", m) if has_wide_parameters else builder.add_input("p", (m,))
+    (du,) = inline_program(builder, many, [t, u, p])
+    node = builder.nodes[du]
+    parts = node.args if node.op == "concatenate" and node.attrs == (1,) else (du,)  # each is written where it belongs
+    flat = builder.add("concatenate", [_flatten_lanes(builder, part) for part in parts], (0,))
+    return simplify_program(builder.build([("du", flat)]))
+
+
+def _flatten_lanes(builder, i):
+    """Rows of lanes as one vector, all lanes of the first column first."""
+    lanes, columns = builder.nodes[i].shape
+    turned = i if columns == 1 else builder.add("transpose", (i,), ((1, 0),))
+    return builder.add("reshape", (turned,), ((lanes * columns,),))
 
 
 class _Batch:

@@ -92,11 +92,11 @@ def test_values_that_follow_from_parameters_and_inputs(engine):
 
 
 def test_stop_times_are_those_of_all_members():
-    require_engine("diffrax")
+    require_engine("julia")
     rain = [xr.DataArray([0.0, 1.0, 0.0], {"time": [0.0, at, 1.5]}, "time") for at in (0.5, 0.75)]
     steps = [ps.interpolate(one, method="previous", extrapolate="hold") for one in rain]
     problem = ps.ODEProblem(lambda t, u, p: {"x": p.rain(t)}, {"x": 0.0}, (0.0, 2.0), {"rain": steps[0]})
-    ds = run({"rain": steps}, "diffrax", problem)
+    ds = run({"rain": steps}, "julia", problem)
     np.testing.assert_allclose(ds.x[:, -1], [1.0, 0.75], rtol=1e-6)
 
 

@@ -99,6 +99,28 @@ assert [ds.x.values for ds in again] == [short.x.values] * 2
     assert done.stdout == "INTERRUPTED [('SUCCESS', 2), ('INTERRUPTED', 2), ('INTERRUPTED', 1)]\n"
 
 
+def test_ctrl_c_during_an_ensemble_keeps_what_was_computed():
+    done = run(
+        LONG
+        + """
+problem = ps.ODEProblem(lambda t, u, p: {"x": u.v, "v": -p.k * u.x}, {"x": 1.0, "v": 0.0}, (0.0, 1e5), {"k": 1.0})
+words = {"rtol": 1e-9, "max_steps": 10**9, "algorithm": "Tsit5", "engine": "julia", "saveat": [0.5]}
+k = np.append([1e-8] * 64, np.ones(400))
+for parallel in ("threads", "lanes"):
+    interrupt_after(1.5)
+    try:
+        ps.ensemble(problem, {"k": ps.xr.DataArray(k, dims="run")}, parallel=parallel, **words)
+    except ps.SolveFailed as error:
+        assert time.monotonic() - sent[-1] < 1.0
+        status = error.partial.status.values
+        print(error.status.name, status[0] == 0, status[-1] == 6, np.isnan(error.partial.x.values[-1]).all())
+again = ps.solve(make(), "Tsit5", saveat=[1.0], engine="julia")
+assert again.x.values == short.x.values
+""".replace("ps.xr", "__import__('xarray')")
+    )
+    assert done.stdout == "INTERRUPTED True True True\n" * 2
+
+
 def test_ctrl_c_during_a_fit_returns_the_best_so_far():
     done = run(
         """

@@ -81,7 +81,7 @@ OPTIMIZERS: dict[str, str] = {
 CAPABILITIES: frozenset[Capability] = frozenset(
     {
         Capability("problem", "ode"),
-        *(Capability("parallel", word) for word in ("auto", "serial")),
+        *(Capability("parallel", word) for word in ("auto", "serial", "lanes")),
         *(Capability("event", word) for word in ("preset", "root")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),
         *(Capability("sensitivity", word) for word in ("auto", *SENSITIVITIES)),

@@ -10,10 +10,11 @@ import numpy as np
 
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import FitRequest, SolveRequest, SumRequest
-from ..base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report
+from ...requests import EnsembleRequest, FitRequest, SolveRequest, SumRequest
+from ..base import AbstractEngine, AbstractObjective, RawEnsemble, RawFit, RawSolution, Report
 from ..fit import run_fit
 from .algorithms import CAPABILITIES
+from .ensemble import solve_ensemble
 from .fit import run_stage
 from .objective import DiffraxSum, compile_observe
 from .precision import double_precision
@@ -29,6 +30,12 @@ class DiffraxEngine(AbstractEngine):
     def solve(self, request: SolveRequest) -> RawSolution:
         with double_precision():
             return replace(solve_request(request), versions=self.versions())
+
+    def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
+        if request.parallel == "serial":
+            return super().solve_ensemble(request)
+        with double_precision():
+            return replace(solve_ensemble(request), versions=self.versions())
 
     def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:
         with double_precision():

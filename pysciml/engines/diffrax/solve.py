@@ -47,12 +47,17 @@ def solve_request(request: SolveRequest, most_left: float | None = None) -> RawS
     """
     if request.algorithm != "auto":
         return _raw(request.algorithm, "", integrate(request, request.algorithm))
-    word = "Tsit5" if request.rtol >= LOOSE else "DP8"
+    word = explicit_word(request)
     first = integrate(request, word, patience(request.u0.size) if most_left is None else most_left)
     if not first.is_stiff:
         return _raw(word, "auto: not stiff, since stability did not limit the steps", first)
     reason = f"auto: stiff, since stability limited the steps of {word} near t = {first.t_end:.6g}"
     return _raw(STIFF, reason, integrate(request, STIFF))
+
+
+def explicit_word(request: SolveRequest) -> str:
+    """The method that ``auto`` tries first."""
+    return "Tsit5" if request.rtol >= LOOSE else "DP8"
 
 
 def patience(size: int) -> float:
@@ -92,7 +97,7 @@ def integrate(request: SolveRequest, word: str, patience: float = np.inf) -> Out
                 state = jax.block_until_ready(loop.advance(arguments, state, np.int64(steps)))
                 if request.saveat is None:
                     chunks.append((np.asarray(state.times)[: state.row], np.asarray(state.rows)[: state.row]))
-                steps = _next_chunk(steps, time.perf_counter() - begin)
+                steps = next_chunk(steps, time.perf_counter() - begin)
                 show(float(state.t))
                 after = occasions.act(arguments, state)
                 if after is not None and after.t0 < request.t_span[1]:
@@ -168,7 +173,7 @@ def _is_running(state, request):
     return bool(running) and bool(state.result == RESULTS.successful)
 
 
-def _next_chunk(steps, seconds):
+def next_chunk(steps, seconds):
     """More or fewer steps, so that the next chunk takes about CHUNK_SECONDS."""
     return int(np.clip(steps * np.clip(CHUNK_SECONDS / max(seconds, 1e-9), 0.1, 8.0), 1, 10**7))
 

@@ -1,5 +1,7 @@
 """What diffrax's results mean in our words: a total table (older versions lack some rows)."""
 
+from functools import cache
+
 import diffrax
 
 from ..base import Status
@@ -20,6 +22,17 @@ STATUS: dict[str, Status] = {
     "max_steps_rejected": Status.FAILED,
     "internal_error": Status.FAILED,
 }
+
+
+@cache
+def result_codes() -> dict[Status, list[int]]:
+    """The numbers that stand for each status in arrays of diffrax's results."""
+    known = ((getattr(diffrax.RESULTS, name, None), status) for name, status in STATUS.items())
+    codes: dict[Status, list[int]] = {}
+    for item, status in known:
+        if item is not None:
+            codes.setdefault(status, []).append(int(item._value))
+    return codes
 
 
 def read_result(result) -> Status:

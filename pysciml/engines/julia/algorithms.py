@@ -36,7 +36,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "ode"),
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
-        *(Capability("parallel", word) for word in ("auto", "serial")),
+        *(Capability("parallel", word) for word in ("auto", "serial", "threads", "lanes")),
         *(Capability("event", word) for word in ("preset", "root")),
         *(Capability("gradient of", word) for word in ("events", "events with a condition", "mass matrices")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),

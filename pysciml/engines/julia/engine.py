@@ -13,12 +13,13 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import FitRequest, ObjectiveRequest, SolveRequest, SumRequest
+from ...requests import EnsembleRequest, FitRequest, ObjectiveRequest, SolveRequest, SumRequest
 from ..base import (
     AbstractEngine,
     AbstractObjective,
     Firings,
     RawDense,
+    RawEnsemble,
     RawFit,
     RawSolution,
     Report,
@@ -38,6 +39,7 @@ from .checks import (
     stop_times,
 )
 from .embed import Handle, Packed
+from .ensemble import choose_lanes, read_ensemble, wide_program
 from .environment import is_compiled
 from .fit import JuliaStages
 from .loading import NO_TIMES, Loader, floats, output_size
@@ -46,6 +48,7 @@ from .route import find_route, install
 from .status import read_return_code
 
 _MUCH = 1_000_000  # bytes of a call; larger ones are not kept
+_STATISTICS = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
 _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
 _DEFAULT = (
     "a pair chosen as by SciML's default algorithm, by tolerances and size, which switches where it meets stiffness"
@@ -90,7 +93,6 @@ class JuliaEngine(AbstractEngine):
     def _read_solution(self, request, answer):
         t, u, code, ran, message, counts, stop, *fired = answer
         status = read_return_code(code)
-        names = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
         return RawSolution(
             t=t,
             u=np.ascontiguousarray(u.T)[np.newaxis],
@@ -98,11 +100,36 @@ class JuliaEngine(AbstractEngine):
             algorithm=ran,
             reason=_reason(request.algorithm, ran),
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
-            statistics=dict(zip(names, map(int, counts), strict=True)),
+            statistics=dict(zip(_STATISTICS, map(int, counts), strict=True)),
             versions=_versions(self._bridge),
             firings=Firings(fired[0], fired[1], np.ascontiguousarray(fired[2].T)) if fired else None,
             stops=(_stop(stop),),
         )
+
+    def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
+        solve = for_mass_matrix(request.solve)
+        request = replace(request, solve=solve)
+        n_lanes, has_wide_parameters = choose_lanes(request)
+        f = self._load.model(solve.program, solve.algorithm)
+        wide = wide_program(solve.program, n_lanes, has_wide_parameters) if n_lanes else None
+        answer = self._bridge.call(
+            "solve_ensemble",
+            f,
+            None if wide is None else self._load.model(wide, "Tsit5"),
+            n_lanes,
+            has_wide_parameters,
+            None if solve.mass_matrix is None else floats(solve.mass_matrix),
+            floats(request.u0).T,
+            floats(request.p).T,
+            *map(float, solve.t_span),
+            self._load.algorithm(solve),
+            floats(solve.saveat),
+            int(request.parallel == "serial"),
+            *_options(solve),
+            has_partial=True,
+        )
+        raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
+        return replace(raw, reason=_reason(solve.algorithm, raw.algorithm))
 
     def solve_dense(self, request: SolveRequest) -> RawDense:
         request = for_mass_matrix(request)

@@ -114,6 +114,7 @@ def route_environment(route: Route) -> dict[str, str]:
         if route.depots:
             wanted["JULIA_DEPOT_PATH"] = os.pathsep.join(route.depots)
         wanted["JULIA_PKG_OFFLINE"] = "true"
+    wanted["JULIA_NUM_THREADS"] = "auto"  # for ensembles: as many as there are cores
     wanted = {name: value for name, value in wanted.items() if name not in os.environ}
     folder = str(julia_folder())
     first, *rest = os.environ.get("JULIA_LOAD_PATH", os.pathsep.join(("@", "@stdlib"))).split(os.pathsep)
