@@ -51,7 +51,11 @@ def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr
     and ``estimate -+ t standard_error`` with Student's t. That is exact where the solution is linear in the
     parameters, else as good as the straight line through the estimate; :func:`profile` looks further. Of a likelihood
     (priors counted in) ``cov`` is the inverse of the observed information, the second derivatives of the loss by
-    differences of its gradient, and the quantile is the normal one: Laplace's approximation.
+    differences of its gradient, and the quantile is the normal one: Laplace's approximation. A scatter that is fitted
+    beside other parameters comes out too small (a dispersion of counts too large), by about ``k`` in ``n`` data, and
+    intervals with it: of the rates of an epidemic, from 20 counts with a fitted dispersion, nominal 90 % intervals held
+    the truth in 82 % of 200 repetitions. Least squares divide by ``n - k`` and have no such bias; a scatter known from
+    replicates, or a prior of it, mends it too.
 
     References
     ----------

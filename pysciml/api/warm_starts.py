@@ -144,7 +144,10 @@ def cut_members(misfit: Misfit, request: SumRequest, size: int) -> SumRequest:
         unseen = ~member.states.mask.any(axis=0)
         if unseen.any():
             name = next(e.name for e in member.problem.u_layout.entries if unseen[e.slice].any())
-            raise ProblemError(f"Minibatch: segments begin at data, and {name!r} has none; leave segment out")
+            raise ProblemError(
+                f"Minibatch: segments begin at data, and {name!r} has none; leave segment out, or begin with "
+                "strategy=[ps.MultipleShooting()] without a batch, which fits the starts of its segments"
+            )
         filled = fill_gaps(member.states, member.problem.u0_values)
         for segment in cut(len(member.experiment.times), size):
             parts.append(begin_at(part, segment, filled[segment.first]))
