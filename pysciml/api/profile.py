@@ -63,9 +63,10 @@ def profile(
     For least squares the rise is ``(S - S_min) / s**2`` with the sum of squares ``S`` and ``s**2 = S_min / (n - k)``;
     the threshold is the quantile of Fisher's F with 1 and ``n - k`` degrees of freedom: where the solution is linear in
     the parameters, the interval is that of :func:`standard_errors`. For a likelihood (priors counted in) the threshold
-    is the quantile of chi squared with 1 degree of freedom, which is right for many data: with a fitted scatter and few of
-    them intervals are too short, see the notes of :func:`standard_errors`. A parameter is moved by at most a hundred times its
-    size, up to its bounds, and as long as the model can be solved; the verdict speaks of this stretch.
+    is the quantile of chi squared with 1 degree of freedom, which is right for many data: with a fitted scatter and
+    few of them intervals are too short, see the notes of :func:`standard_errors`. A parameter is moved by at most a
+    hundred times its size, up to its bounds, and as long as the model can be solved; the verdict speaks of this
+    stretch.
 
     References
     ----------
