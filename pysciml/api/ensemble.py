@@ -1,28 +1,34 @@
 """ensemble(): one problem solved for many values, over the dims of these."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from ..datasets.ensembles import ensemble_to_dataset, trajectories
-from ..engines.base import RawEnsemble, Status, check_capabilities
+from ..datasets.attrs import to_json
+from ..datasets.ensembles import trajectories
+from ..datasets.store import Store
+from ..engines.base import Status, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.batch import Batch, read_batch
 from ..problems.draws import check_count, check_seed
 from ..problems.ode import ODEProblem
+from ..problems.schema import problem_to_json
 from ..requests import EnsembleRequest, SolveRequest
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm
+from .pieces import solve_on_cluster, solve_pieces
 from .solve import check_switches, make_request, settings_of
 from .summaries import Summaries, make_summaries
 
-PARALLEL = ("auto", "serial", "threads", "lanes")
+PARALLEL = ("auto", "serial", "threads", "lanes", "dask")
 CHUNK_BYTES = 2**26  # of states at save times that an engine holds at once
-MOST_BYTES = 2**26  # of parameters repeated for each time
 
 
 def ensemble(
@@ -34,7 +40,9 @@ def ensemble(
     saveat=None,
     reduce=None,
     parallel: str = "auto",
+    to: str | PathLike | None = None,
     chunk_size: int | None = None,
+    client=None,
     seed: int = 0,
     rtol: float = 1e-6,
     atol: float = 1e-8,
@@ -68,12 +76,21 @@ def ensemble(
         ``"quantile"`` (5, 25, 50, 75, 95 %) at each save time, over ``trajectory`` where there is that dim, else over
         all batch dims; ``"last"``, the last values of each member. A function ``reduce(solution, p) -> {name: value}``
         is traced and applied to each member: ``solution.x`` is ``(time, *own dims)``, ``solution.time`` the save times.
-    parallel : {"auto", "serial", "threads", "lanes"}, default "auto"
+    parallel : {"auto", "serial", "threads", "lanes", "dask"}, default "auto"
         How the members are shared out: one after the other; over the cores (Julia); or neighbours side by side as one
         wide problem, whose steps the one that needs the shortest decides: the quickest way for many small problems
-        that aren't stiff. ``"auto"`` takes what suits the problem and their number.
+        that aren't stiff. ``"auto"`` takes what suits the problem and their number. ``"dask"``: as chunks on the
+        workers of a cluster (``pip install 'pysciml[dask]'``), each of which shares its own out by ``"auto"``; with
+        ``to`` they write themselves.
+    to : path, optional
+        A folder (``"sweep.zarr"``) that results are written to as they come, and can be read from meanwhile. The same
+        call goes on with what is there: after a crash nothing complete is solved again, and what is damaged is. A
+        path with something else in it is refused.
     chunk_size : int, optional
-        Members that are in the engine at once, which bounds its memory. None: some 64 MB of states.
+        Members that are solved, and written, at once, which bounds the memory. None: some 64 MB of states.
+    client : distributed.Client, optional
+        The cluster for ``parallel="dask"``. None: one process a core of this machine, in a script below
+        ``if __name__ == "__main__":``.
     seed : int, default 0
         Of the draws: same seed, same draws, whatever else ``over`` holds.
     progress : bool, default False
@@ -85,12 +102,15 @@ def ensemble(
         States and observables ``(*batch dims, time, *own dims)``, NaN after a failure; what differs between members as
         coordinates on the batch dims; ``status (*batch dims)``, whose ``flag_meanings`` say what its codes are;
         ``statistics (*batch dims, statistic)``: steps, evaluations. ``ds.sciml.failed()`` lists failed members. With
-        ``reduce``: ``<name>_<word>``, or what the function returns, in the place of states and observables.
+        ``reduce``: ``<name>_<word>``, or what the function returns, in the place of states and observables. With
+        ``to``, arrays are read from there when they are asked for.
 
     Raises
     ------
     ProblemError
         For arguments that can't be, and without ``saveat``.
+    PySciMLError
+        If ``to`` can't be written, as on a full disk; what is complete stays.
     UnsupportedByEngine
         If the engine lacks the algorithm or the way to share out, and for problems with events.
     EngineUnavailable
@@ -121,21 +141,55 @@ def ensemble(
     batch = read_batch(problem, over, trajectories, check_seed(seed))
     request = _with_stops(request, batch)
     chosen = choose_engine(engine)
-    asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], parallel)
+    word = "auto" if parallel == "dask" else parallel
+    asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], word)
     check_capabilities(chosen, asked.needs, engine_capabilities())
     chunk = _chunk_size(chunk_size, request)
-    results = (
-        _Paths(batch, request.saveat, shown) if reduce is None else make_summaries(reduce, batch, request.saveat, shown)
-    )
     settings = settings_of(request, engine, problem) | {"parallel": parallel, "seed": seed, "chunk_size": chunk}
+    results, pieces = _make_results(to, reduce, batch, request, shown, chunk, settings | {"engine": chosen.name})
     with _progress_bar(progress, batch.size) as show:
-        raw = _solve_chunks(chosen, batch, asked, chunk, results, show)
-    endings = results.codes, results.statistics
-    ds = ensemble_to_dataset(batch, results.variables(), results.coords(), *endings, raw, chosen.name, settings)
+        if parallel == "dask":
+            raw = solve_on_cluster(client, chosen, batch, asked, pieces, results, show)
+        else:
+            raw = solve_pieces(chosen, batch, asked, pieces, results, show)
+    ds = results.finish(raw, chosen.name, settings)
     if (results.codes == Status.INTERRUPTED.code).any():
         message = "ensemble: interrupted by the user; partial holds the members that are done"
         raise SolveFailed(message, Status.INTERRUPTED, ds)
     return ds
+
+
+def _make_results(
+    to, reduce, batch: Batch, request: SolveRequest, shown, chunk: int, settings: Mapping
+) -> tuple[Summaries | Store, list[tuple[int, int]]]:
+    """Where results go, and the members that are still to be solved: from one number up to another."""
+    assert request.saveat is not None
+    if to is None:
+        pieces = [(k, min(k + chunk, batch.size)) for k in range(0, batch.size, chunk)]
+        if reduce is None:
+            return _Paths(batch, request.saveat, shown), pieces
+        return make_summaries(reduce, batch, request.saveat, shown), pieces
+    if reduce is not None:
+        raise ProblemError("ensemble: to= keeps trajectories, reduce= none: leave one out, and save summaries yourself")
+    if not isinstance(to, str | PathLike) or "://" in str(to):
+        raise ProblemError(
+            f"ensemble: to must be the path of a folder on this machine, such as 'sweep.zarr', got {to!r}"
+        )
+    store = Store(Path(to), batch, request.saveat, shown, _identify(batch, request, settings), chunk)
+    return store, store.missing()
+
+
+def _identify(batch: Batch, request: SolveRequest, settings: Mapping) -> str:
+    """A hash of all that results depend on."""
+    problem, over = batch.problem, batch.over
+    digest = hashlib.sha256(problem_to_json(problem).encode())
+    digest.update(to_json({"sizes": over.sizes, "labels": over.labels, "settings": dict(settings)}).encode())
+    for values in (request.saveat, request.tstops):
+        digest.update(b"" if values is None else values.tobytes())
+    for varied in (batch.p, batch.u0):
+        for name, (dims, rows) in sorted(varied.items()):
+            digest.update(f"{name} {dims} {rows.shape}".encode() + rows.tobytes())
+    return digest.hexdigest()
 
 
 def _check_parallel(word):
@@ -159,40 +213,6 @@ def _chunk_size(given, request: SolveRequest) -> int:
     assert request.saveat is not None
     member = 8 * (len(request.saveat) * request.u0.size + request.u0.size + request.p.size)
     return max(1, CHUNK_BYTES // member)
-
-
-def _solve_chunks(chosen, batch: Batch, asked: EnsembleRequest, chunk: int, results, show: Callable) -> RawEnsemble:
-    """Solve chunk by chunk, each given to ``results``; what ran, by the first and all words of the others."""
-    ran: list[RawEnsemble] = []
-    for start in range(0, batch.size, chunk):
-        stop = min(start + chunk, batch.size)
-        u0, p = batch.values(start, stop)
-        raw = chosen.solve_ensemble(replace(asked, u0=u0, p=p))
-        ran.append(replace(raw, u=np.zeros((0, 0, 0)), codes=raw.codes[:0].copy(), statistics={}))
-        results.add(start, raw, _observe(chosen, batch, asked.solve, raw, p), p)
-        show(stop - start)
-        if (raw.codes == Status.INTERRUPTED.code).any():
-            break
-    words = dict.fromkeys(word for raw in ran for word in raw.algorithm.split(", "))
-    return replace(ran[0], algorithm=", ".join(words), reason="; ".join(dict.fromkeys(raw.reason for raw in ran)))
-
-
-def _observe(chosen, batch: Batch, solve: SolveRequest, raw: RawEnsemble, p) -> np.ndarray | None:
-    """Observables ``(member, time, observable)``, some members at a time."""
-    program = batch.problem.observe
-    if program is None:
-        return None
-    assert solve.saveat is not None
-    n_times, found = len(solve.saveat), []
-    step = max(1, MOST_BYTES // (8 * n_times * (p.shape[1] + 1)))
-    for start in range(0, len(p), step):
-        u = raw.u[start : start + step]
-        rows = p[0] if not batch.p else np.repeat(p[start : start + step], n_times, axis=0)
-        y = chosen.observe(program, np.tile(solve.saveat, len(u)), u.reshape(-1, u.shape[2]), rows)
-        found.append(y.reshape(len(u), n_times, -1))
-    y = np.concatenate(found)
-    y[np.isnan(raw.u).all(axis=2)] = np.nan  # what depends on the time alone too
-    return y
 
 
 class _Paths(Summaries):

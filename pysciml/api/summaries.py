@@ -1,12 +1,13 @@
 """Summaries of an ensemble, added up chunk by chunk so that no trajectory is kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+import xarray as xr
 
 from ..datasets.attrs import variable_attrs
-from ..datasets.ensembles import time_coord
+from ..datasets.ensembles import ensemble_to_dataset, time_coord
 from ..datasets.status import succeeded
 from ..engines.base import RawEnsemble, Status
 from ..errors import ProblemError, TraceError
@@ -72,6 +73,12 @@ class Summaries:
     def coords(self) -> dict:
         """Coordinates of dims that aren't batch dims."""
         return {"time": time_coord(self.batch, self.shown)}
+
+    def finish(self, raw: RawEnsemble | None, engine: str, settings: Mapping) -> xr.Dataset:
+        """The whole result; ``raw`` says what ran."""
+        assert raw is not None
+        endings = self.codes, self.statistics
+        return ensemble_to_dataset(self.batch, self.variables(), self.coords(), *endings, raw, engine, settings)
 
     def named(self, values: np.ndarray, dims: tuple, word: str) -> dict:
         """Variables ``<name>_<word>`` of an array whose last axis is that of all states and observables."""

@@ -70,18 +70,24 @@ def ensemble_to_dataset(
     batch: Batch, variables: Mapping, coords: Mapping, codes, statistics, raw: RawEnsemble, engine: str, settings
 ) -> xr.Dataset:
     """The whole result; ``raw`` is that of a last chunk, which says what ran."""
-    problem = batch.problem
-    coords = batch_coords(batch) | dict(coords)
-    for dims in (problem.dims[name] for name in (*problem.u_layout.names, *problem.y_layout.names)):
-        coords |= coords_on(problem.coords, dims)
+    coords = batch_coords(batch) | dict(coords) | own_coords(batch.problem)
     if statistics:
         coords["statistic"] = ("statistic", np.array(list(statistics), dtype=object))
     ds = xr.Dataset(dict(variables) | endings(batch, codes, statistics), coords)
-    ds.attrs = _attrs(batch, codes, raw, engine, settings)
+    ds.attrs = ensemble_attrs(batch, codes, raw, engine, settings)
     return ds
 
 
-def _attrs(batch, codes, raw, engine, settings):
+def own_coords(problem) -> dict:
+    """Coordinates of the own dims of states and observables."""
+    coords: dict = {}
+    for dims in (problem.dims[name] for name in (*problem.u_layout.names, *problem.y_layout.names)):
+        coords |= coords_on(problem.coords, dims)
+    return coords
+
+
+def ensemble_attrs(batch: Batch, codes, raw: RawEnsemble, engine: str, settings: Mapping) -> dict[str, str]:
+    """What a result says of itself."""
     failed = int(np.count_nonzero(~succeeded(codes)))
     rest = {
         "settings": dict(settings),

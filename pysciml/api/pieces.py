@@ -1,0 +1,164 @@
+"""Members of an ensemble, solved a piece at a time: here, or by the workers of a dask cluster."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..datasets.store import Store
+from ..engines.base import AbstractEngine, RawEnsemble, Status, usable_cores
+from ..engines.choose import load_engine
+from ..errors import EngineUnavailable, PySciMLError
+from ..problems.batch import Batch
+from ..requests import EnsembleRequest, SolveRequest
+from .summaries import Summaries
+
+MOST_BYTES = 2**26  # of parameters repeated for each time
+RETRIES = 2  # of a piece whose worker failed
+
+Pieces = Sequence[tuple[int, int]]
+Results = Summaries | Store
+
+
+def solve_pieces(
+    chosen: AbstractEngine, batch: Batch, asked: EnsembleRequest, pieces: Pieces, results: Results, show: Callable
+) -> RawEnsemble | None:
+    """Solve members from one number up to another, piece by piece; what ran, None if nothing was to do."""
+    ran: list[RawEnsemble] = []
+    for start, stop in pieces:
+        raw, y, p = _solve_piece(chosen, batch, asked, start, stop)
+        ran.append(_without_values(raw))
+        results.add(start, raw, y, p)
+        show(stop - start)
+        if (raw.codes == Status.INTERRUPTED.code).any():
+            break
+    return _join(ran)
+
+
+def _solve_piece(chosen, batch, asked, start, stop):
+    """What the engine gives, observables and parameters of some members."""
+    u0, p = batch.values(start, stop)
+    raw = chosen.solve_ensemble(replace(asked, u0=u0, p=p))
+    return raw, _observe(chosen, batch, asked.solve, raw, p), p
+
+
+def _without_values(raw: RawEnsemble) -> RawEnsemble:
+    return replace(raw, u=np.zeros((0, 0, 0)), codes=raw.codes[:0].copy(), statistics={})
+
+
+def _join(ran: Sequence[RawEnsemble]) -> RawEnsemble | None:
+    """The first of what ran, with all words of the others."""
+    if not ran:
+        return None
+    words = dict.fromkeys(word for raw in ran for word in raw.algorithm.split(", "))
+    return replace(ran[0], algorithm=", ".join(words), reason="; ".join(dict.fromkeys(raw.reason for raw in ran)))
+
+
+def _observe(chosen, batch: Batch, solve: SolveRequest, raw: RawEnsemble, p) -> np.ndarray | None:
+    """Observables ``(member, time, observable)``, some members at a time."""
+    program = batch.problem.observe
+    if program is None:
+        return None
+    assert solve.saveat is not None
+    n_times, found = len(solve.saveat), []
+    step = max(1, MOST_BYTES // (8 * n_times * (p.shape[1] + 1)))
+    for start in range(0, len(p), step):
+        u = raw.u[start : start + step]
+        rows = p[0] if not batch.p else np.repeat(p[start : start + step], n_times, axis=0)
+        y = chosen.observe(program, np.tile(solve.saveat, len(u)), u.reshape(-1, u.shape[2]), rows)
+        found.append(y.reshape(len(u), n_times, -1))
+    y = np.concatenate(found)
+    y[np.isnan(raw.u).all(axis=2)] = np.nan  # what depends on the time alone too
+    return y
+
+
+def solve_on_cluster(
+    client,
+    chosen: AbstractEngine,
+    batch: Batch,
+    asked: EnsembleRequest,
+    pieces: Pieces,
+    results: Results,
+    show: Callable,
+) -> RawEnsemble | None:
+    """The same by a cluster's workers, which write to a store themselves, so that nothing large passes the scheduler.
+
+    Raises
+    ------
+    EngineUnavailable
+        Without dask.
+    PySciMLError
+        If workers die again and again at the same piece, or the scheduler is gone.
+    """
+    if not pieces:
+        return None
+    ran: list[RawEnsemble] = []
+    with _connect(client) as client:
+        from distributed import as_completed
+
+        def keep(outcome, start, stop):
+            raw, y, p = outcome
+            ran.append(_without_values(raw))
+            if p is not None:
+                results.add(start, raw, y, p)
+            show(stop - start)
+
+        first, *rest = pieces
+        keep(_ask(client.submit(_work, (chosen.name, batch, asked, None), *first, pure=False, retries=RETRIES)), *first)
+        store = results if isinstance(results, Store) else None
+        work = client.scatter((chosen.name, batch, asked, store), broadcast=True)
+        futures = {client.submit(_work, work, *piece, pure=False, retries=RETRIES): piece for piece in rest}
+        try:
+            for future in as_completed(futures):
+                keep(_ask(future), *futures[future])
+                future.release()
+        except KeyboardInterrupt:  # what is done is kept
+            client.cancel(list(futures), force=True)
+        except BaseException:
+            client.cancel(list(futures), force=True)
+            raise
+    return _join(ran)
+
+
+def _work(
+    work: tuple[str, Batch, EnsembleRequest, Store | None], start: int, stop: int
+) -> tuple[RawEnsemble, Any, Any]:
+    """A worker's task: a piece, and, where it is not written here, its observables and parameters."""
+    name, batch, asked, store = work
+    raw, y, p = _solve_piece(load_engine(name), batch, asked, start, stop)
+    if store is None:
+        return raw, y, p
+    store.add(start, raw, y, p)
+    return _without_values(raw), None, None
+
+
+def _ask(future):
+    """What a task gives; what goes wrong around it in the user's words."""
+    from distributed import CancelledError, KilledWorker
+
+    remedy = "; with to=..., the same call goes on with what is complete there"
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise PySciMLError(
+            f"ensemble: workers ended again and again at one piece (out of memory? a smaller chunk_size){remedy}"
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise PySciMLError(f"ensemble: the dask scheduler is gone: {error}{remedy}") from error
+
+
+@contextmanager
+def _connect(client) -> Iterator[Any]:
+    """The user's cluster, or one of this machine's cores."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise EngineUnavailable("parallel='dask' needs dask.distributed: pip install 'pysciml[dask]'") from error
+    if client is not None:
+        yield client
+        return
+    with LocalCluster(n_workers=usable_cores(), threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as own:
+            yield own
