@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .api.fit import fit
     from .api.fit_ensemble import FitEnsemble, fit_ensemble
     from .api.fit_result import FitResult
+    from .api.global_sensitivity import global_sensitivity
     from .api.posterior import posterior
     from .api.products import gauss_newton_vector_product, hessian_vector_product
     from .api.profile import profile
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .fitting.validation import Holdout
     from .plotting.certainty import plot_correlations, plot_profile
     from .plotting.fits import plot_fit, plot_history, plot_residuals
+    from .plotting.indices import plot_global_sensitivity
     from .plotting.learnt import plot_learnt
     from .recovery.library import Library
 
@@ -77,10 +79,12 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "fit_ensemble": "api.fit_ensemble",
     "FitEnsemble": "api.fit_ensemble",
     "gauss_newton_vector_product": "api.products",
+    "global_sensitivity": "api.global_sensitivity",
     "hessian_vector_product": "api.products",
     "Library": "recovery.library",
     "plot_correlations": "plotting.certainty",
     "plot_fit": "plotting.fits",
+    "plot_global_sensitivity": "plotting.indices",
     "plot_history": "plotting.fits",
     "plot_learnt": "plotting.learnt",
     "plot_profile": "plotting.certainty",
@@ -152,6 +156,7 @@ __all__ = [
     "every",
     "fit",
     "fit_ensemble",
+    "global_sensitivity",
     "gauss_newton_vector_product",
     "grad",
     "gradient",
@@ -161,6 +166,7 @@ __all__ = [
     "objective",
     "plot_correlations",
     "plot_fit",
+    "plot_global_sensitivity",
     "plot_history",
     "plot_learnt",
     "plot_phase",

@@ -8,10 +8,10 @@ from ..errors import ProblemError
 from ..problems.draws import (
     TRAJECTORY,
     check_count,
+    check_distributions,
     check_method,
     check_seed,
     draw_values,
-    is_distribution,
     spread_points,
 )
 
@@ -53,14 +53,7 @@ def sample(distributions: Mapping, n: int, *, method: str = "random", seed: int 
     >>> dict(over.sizes), bool((over.rate > 0.5).all())
     ({'trajectory': 8}, True)
     """
-    if not isinstance(distributions, Mapping) or not distributions:
-        raise ProblemError("sample: distributions must be a dict such as {'k': scipy.stats.norm(1.0, 0.1)}")
-    for name, one in distributions.items():
-        if not is_distribution(one) or not hasattr(one, "ppf"):
-            raise ProblemError(
-                f"sample: distributions[{name!r}] must be a frozen distribution of one variable, such as "
-                f"scipy.stats.norm(1.0, 0.1), got {one!r}"
-            )
+    check_distributions("sample", distributions)
     check_method(method)
     n, seed = check_count("sample: n", n), check_seed(seed)
     if method == "random":

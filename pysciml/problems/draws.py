@@ -18,6 +18,18 @@ def is_distribution(value) -> bool:
     return callable(getattr(value, "rvs", None))
 
 
+def check_distributions(function: str, distributions) -> None:
+    """ProblemError unless these are frozen distributions of one variable by name."""
+    if not isinstance(distributions, Mapping) or not distributions:
+        raise ProblemError(f"{function}: distributions must be a dict such as {{'k': scipy.stats.norm(1.0, 0.1)}}")
+    for name, one in distributions.items():
+        if not is_distribution(one) or not hasattr(one, "ppf"):
+            raise ProblemError(
+                f"{function}: distributions[{name!r}] must be a frozen distribution of one variable, such as "
+                f"scipy.stats.norm(1.0, 0.1), got {one!r}"
+            )
+
+
 def draw_values(where: str, name: str, distribution, count: int, shape: Sequence[int], seed: int) -> xr.DataArray:
     """Independent draws ``(trajectory, *shape)``: they depend on the seed and on the name only."""
     mixed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")

@@ -1,0 +1,67 @@
+"""Ensembles on a cluster: the same as here, whatever happens to a worker."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import pysciml as ps
+from pysciml.datasets.store import CHECKSUMS
+
+distributed = pytest.importorskip("distributed")
+
+PROBLEM = ps.ODEProblem(
+    lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0}, observe=lambda t, u, p: {"double": 2.0 * u.x}
+)
+OVER = {"k": np.linspace(0.1, 2.0, 120).tolist()}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def run(engine, **words):
+    words = {"saveat": [1.0, 2.0], "algorithm": "Tsit5", "engine": engine, "chunk_size": 8} | words
+    return ps.ensemble(PROBLEM, OVER, **words)
+
+
+def test_a_cluster_gives_the_same(engine, client, tmp_path):
+    here = run(engine)
+    there = run(engine, parallel="dask", client=client)
+    xr.testing.assert_identical(there.drop_attrs(), here.drop_attrs())
+    assert there.attrs["algorithm"] == here.attrs["algorithm"] == "Tsit5"
+    written = run(engine, parallel="dask", client=client, to=tmp_path / "sweep.zarr")
+    xr.testing.assert_identical(written.load().drop_attrs(), here.drop_attrs())
+    means = run(engine, parallel="dask", client=client, reduce="mean")
+    np.testing.assert_allclose(means.x_mean, here.x.mean("k"), rtol=1e-14)
+
+
+def test_a_worker_killed_in_the_middle(engine, client, tmp_path):
+    here, path = run(engine), tmp_path / "sweep.zarr"
+    worker = client.run(os.getpid)
+
+    def kill():
+        while not (path / CHECKSUMS / "c" / "2").exists():
+            time.sleep(0.002)
+        os.kill(next(iter(worker.values())), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    written = run(engine, parallel="dask", client=client, to=path, chunk_size=1)
+    killer.join()
+    assert set(client.run(os.getpid).values()) != set(worker.values())
+    np.testing.assert_array_equal(written.x, here.x)
+
+
+def test_only_with_a_known_word():
+    with pytest.raises(ps.ProblemError, match="'dask'"):
+        run("diffrax", parallel="dusk")
