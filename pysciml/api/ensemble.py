@@ -145,8 +145,9 @@ def ensemble(
     asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], word)
     check_capabilities(chosen, asked.needs, engine_capabilities())
     chunk = _chunk_size(chunk_size, request)
-    settings = settings_of(request, engine, problem) | {"parallel": parallel, "seed": seed, "chunk_size": chunk}
+    settings = settings_of(request, engine, problem) | {"chunk_size": chunk}
     results, pieces = _make_results(to, reduce, batch, request, shown, chunk, settings | {"engine": chosen.name})
+    settings |= {"parallel": parallel, "seed": seed}
     with _progress_bar(progress, batch.size) as show:
         if parallel == "dask":
             raw = solve_on_cluster(client, chosen, batch, asked, pieces, results, show)
@@ -180,7 +181,7 @@ def _make_results(
 
 
 def _identify(batch: Batch, request: SolveRequest, settings: Mapping) -> str:
-    """A hash of all that results depend on."""
+    """A hash of all that results depend on: another way to share out changes last digits at most."""
     problem, over = batch.problem, batch.over
     digest = hashlib.sha256(problem_to_json(problem).encode())
     digest.update(to_json({"sizes": over.sizes, "labels": over.labels, "settings": dict(settings)}).encode())

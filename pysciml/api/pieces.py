@@ -146,7 +146,7 @@ def _ask(future):
             f"ensemble: workers ended again and again at one piece (out of memory? a smaller chunk_size){remedy}"
         ) from error
     except (CancelledError, OSError) as error:
-        raise PySciMLError(f"ensemble: the dask scheduler is gone: {error}{remedy}") from error
+        raise PySciMLError(f"ensemble: the connection to the dask scheduler is lost{remedy}") from error
 
 
 @contextmanager

@@ -2,17 +2,20 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 import xarray as xr
+from support.engines import require_engine
 
 import pysciml as ps
 from pysciml.datasets.store import CHECKSUMS
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
 PROBLEM = ps.ODEProblem(
     lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0}, observe=lambda t, u, p: {"double": 2.0 * u.x}
@@ -50,8 +53,7 @@ def test_a_worker_killed_in_the_middle(engine, client, tmp_path):
     worker = client.run(os.getpid)
 
     def kill():
-        while not (path / CHECKSUMS / "c" / "2").exists():
-            time.sleep(0.002)
+        wait_for(path / CHECKSUMS / "c" / "2")
         os.kill(next(iter(worker.values())), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -60,6 +62,37 @@ def test_a_worker_killed_in_the_middle(engine, client, tmp_path):
     killer.join()
     assert set(client.run(os.getpid).values()) != set(worker.values())
     np.testing.assert_array_equal(written.x, here.x)
+
+
+def test_a_scheduler_that_is_gone(tmp_path):
+    require_engine("diffrax")
+    path, place = tmp_path / "sweep.zarr", tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    with (
+        subprocess.Popen([*command, "--scheduler-file", str(place)], stderr=subprocess.DEVNULL) as scheduler,
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+    ):
+        wait_for(place)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+            + ["--scheduler-file", str(place), "--death-timeout", "5"],
+            stderr=subprocess.DEVNULL,
+        )
+        killer = threading.Thread(target=lambda: (wait_for(path / CHECKSUMS / "c" / "2"), scheduler.kill()))
+        killer.start()
+        with distributed.Client(scheduler_file=str(place)) as client:
+            with pytest.raises(ps.PySciMLError, match="scheduler is lost; with to=.*goes on with what is complete"):
+                run("diffrax", parallel="dask", client=client, to=path, chunk_size=1)
+        killer.join()
+        worker.kill()
+        worker.wait()
+    xr.testing.assert_identical(run("diffrax", to=path, chunk_size=1).load().x, run("diffrax").x)
+
+
+def wait_for(path):
+    """Until a file is there."""
+    while not path.exists():
+        time.sleep(0.005)
 
 
 def test_only_with_a_known_word():
