@@ -11,7 +11,7 @@ from .fitting.batches import draw_batches
 from .fitting.stages import Stage
 from .ir.evaluate import evaluate_program
 from .ir.program import Program
-from .problems.flat import FlatEvent
+from .problems.flat import FlatEvent, changed_parameters
 
 
 class Capability(NamedTuple):
@@ -63,19 +63,23 @@ class SolveRequest:
 class EnsembleRequest:
     """Many trajectories of one model: ``solve`` has what they share, save times too; each has rows of ``u0`` and ``p``.
 
-    ``u0`` is ``(member, state)``, ``p (member, parameter)``. ``parallel`` says how they are shared out: ``"serial"``,
+    ``u0`` is ``(member, state)``, ``p (member, parameter)``; the first ``n_visible`` parameters are the user's, others
+    hold what events set. ``parallel`` says how they are shared out: ``"serial"``,
     ``"threads"``, or ``"lanes"``, several as one wide problem; ``"auto"``: as the engine finds best.
     """
 
     solve: SolveRequest
     u0: np.ndarray
     p: np.ndarray
+    n_visible: int
     parallel: str = "auto"
 
     @property
     def needs(self) -> frozenset[Capability]:
-        events = {Capability("ensemble of", "problems with events")} if self.solve.events else set()
-        return self.solve.needs | {Capability("parallel", self.parallel)} | events
+        changed = changed_parameters(self.solve.events)
+        is_seen = bool((changed < self.n_visible).any())
+        jumps = {Capability("ensemble of", "problems whose events change parameters")} if is_seen else set()
+        return self.solve.needs | {Capability("parallel", self.parallel)} | jumps
 
 
 def objective_needs(solve: SolveRequest, sensitivity: str, vjp: str = "generated") -> frozenset[Capability]:

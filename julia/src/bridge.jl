@@ -143,17 +143,17 @@ function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
 end
 
 """
-    solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, u0, p, t0, t1, spec, saveat, n_tasks, options...)
+    solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, options...)
 
 Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
 there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
 statistics, one member's after the other, the words that ran, and how many tasks and lanes there were.
 """
-function solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, u0, p, t0, t1, spec, saveat, n_tasks, numbers...)
+function solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, numbers...)
     e = Ensemble(u0, p, (Float64(t0), Float64(t1)), string(spec), floats(saveat))
     f = with_mass(f, mass_matrix)
     n_tasks = prepare_tasks(e, f) ? min(n_tasks == 0 ? Threads.nthreads() : Int(n_tasks), length(e.codes)) : 1
-    words, n_lanes = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), numbers, n_tasks)
+    words, n_lanes = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), something(events, NO_EVENTS), numbers, n_tasks)
     ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
     return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes
 end

@@ -12,6 +12,11 @@ fork(d::Derivatives) = Derivatives(
 )
 fork(f::RightHandSide) = with_stored_mass(RightHandSide(fork(f.generic.program), fork(f.derivatives)), f.mass_matrix)
 
+fork(e::Event) = Event(
+    fork(e.condition), fork(e.effect), e.times, e.rows, e.u_index, e.p_index, e.is_terminal, e.direction, e.is_before
+)
+fork(events::Events) = Events(map(fork, events.list))
+
 "The first `n` copies of a right-hand side, itself among them; kept with it."
 function forks(f::RightHandSide, n)
     found = get!(() -> [f], f.memory, :forks)::Vector{RightHandSide}
@@ -71,8 +76,16 @@ function solve_rows!(worker, problem, spec)
         found === nothing && rethrow()
         found, (0, 0, 0, 0, 0)
     end
+    isempty(worker.options.events) || put_samples!(worker.rows, worker.options.events)
     push!(worker.words, members_used(spec, worker.options.rtol, length(problem.u0)))
     return first(ending(code, take_integrator(), problem.tspan[1], problem.u0)), counts
+end
+
+"States that rows at events hold; an event that ends the solve ends its rows."
+function put_samples!(rows::Rows, events::Events)
+    events.is_over && (rows.n = min(rows.n, searchsortedlast(rows.times, events.times[end])))
+    put_samples!(rows.u, view(rows.times, 1:(rows.n)), events)
+    return nothing
 end
 
 "What Sundials saved."
@@ -188,8 +201,8 @@ function prepare_tasks(e::Ensemble, f)
 end
 
 "Solve all members in some tasks; those of a group as lanes of the right-hand side `wide`, if there is one."
-function solve_all!(e::Ensemble, f, wide, n_lanes, has_wide_parameters, numbers, n_tasks)
-    options(norm, most = numbers[5]) = make_options(numbers[1:4]..., most, numbers[6:7]..., Events(), norm)
+function solve_all!(e::Ensemble, f, wide, n_lanes, has_wide_parameters, events, numbers, n_tasks)
+    options(norm, most = numbers[5]) = make_options(numbers[1:4]..., most, numbers[6:7]..., fork(events), norm)
     workers = [make_worker(copy, options(Norm()), e.saveat, size(e.u0, 1)) for copy in forks(f, n_tasks)]
     most = wide === nothing ? 0 : group_steps(e, workers[1])
     if most == 0

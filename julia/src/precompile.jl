@@ -77,7 +77,7 @@ function run_sample_ensemble(word)
     f, wide = (hold_sample("load_right_hand_side", load_sample(text)) for text in (SAMPLE_TEXT, SAMPLE_ENTRIES))
     for lanes in (0, 2)
         call_sample(
-            "solve_ensemble", f, lanes == 0 ? nothing : wide, lanes, true, nothing, ones(2, 3), ones(2, 3), 0.0, 1.0, word,
+            "solve_ensemble", f, lanes == 0 ? nothing : wide, lanes, true, nothing, nothing, ones(2, 3), ones(2, 3), 0.0, 1.0, word,
             [0.5, 1.0], 1, SAMPLE_OPTIONS...
         )
     end

@@ -57,6 +57,8 @@ end
 
 Norm() = Norm(Vector64())
 
+(norm::Norm)(u::Float64, t) = abs(u) # of one element; where it is NaN, so is what is made of it
+
 function (norm::Norm)(u, t)
     size = u isa Vector64 && !isempty(norm.sums) ? largest_norm!(norm.sums, u) : ODE_DEFAULT_NORM(u, t)
     return isfinite(size) ? size : oftype(size, HUGE_ERROR)
@@ -66,13 +68,13 @@ function largest_norm!(sums, u)
     fill!(sums, 0.0)
     n = length(sums)
     for first in 0:n:(length(u) - n)
-        @inbounds @simd for lane in 1:n
+        @inbounds @simd ivdep for lane in 1:n
             sums[lane] += abs2(u[first + lane])
         end
     end
     largest = total = 0.0
     @inbounds @simd for lane in 1:n
-        largest = max(largest, sums[lane])
+        largest = ifelse(sums[lane] > largest, sums[lane], largest)
         total += sums[lane]
     end
     return isfinite(total) ? sqrt(largest * n / length(u)) : NaN

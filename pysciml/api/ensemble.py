@@ -99,11 +99,12 @@ def ensemble(
     Returns
     -------
     xarray.Dataset
-        States and observables ``(*batch dims, time, *own dims)``, NaN after a failure; what differs between members as
-        coordinates on the batch dims; ``status (*batch dims)``, whose ``flag_meanings`` say what its codes are;
-        ``statistics (*batch dims, statistic)``: steps, evaluations. ``ds.sciml.failed()`` lists failed members. With
-        ``reduce``: ``<name>_<word>``, or what the function returns, in the place of states and observables. With
-        ``to``, arrays are read from there when they are asked for.
+        States and observables ``(*batch dims, time, *own dims)``, NaN after a failure or an event that ends a solve;
+        what differs between members as coordinates on the batch dims; ``status (*batch dims)``, whose
+        ``flag_meanings`` say what its codes are; ``statistics (*batch dims, statistic)``: steps, evaluations.
+        ``ds.sciml.failed()`` lists failed members. With ``reduce``: ``<name>_<word>``, or what the function returns,
+        in the place of states and observables. With ``to``, arrays are read from there when they are asked for. Times of
+        events are not kept.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def ensemble(
     PySciMLError
         If ``to`` can't be written, as on a full disk; what is complete stays.
     UnsupportedByEngine
-        If the engine lacks the algorithm or the way to share out, and for problems with events.
+        If the engine lacks the algorithm or the way to share out, and for events that change parameters.
     EngineUnavailable
         If the engine asked for isn't ready.
     SolveFailed
@@ -142,7 +143,8 @@ def ensemble(
     request = _with_stops(request, batch)
     chosen = choose_engine(engine)
     word = "auto" if parallel == "dask" else parallel
-    asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], word)
+    n_visible = problem.p_values.size
+    asked = EnsembleRequest(request, request.u0[np.newaxis], request.p[np.newaxis], n_visible, word)
     check_capabilities(chosen, asked.needs, engine_capabilities())
     chunk = _chunk_size(chunk_size, request)
     settings = settings_of(request, engine, problem) | {"chunk_size": chunk}

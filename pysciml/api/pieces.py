@@ -40,8 +40,14 @@ def solve_pieces(
 def _solve_piece(chosen, batch, asked, start, stop):
     """What the engine gives, observables and parameters of some members."""
     u0, p = batch.values(start, stop)
-    raw = chosen.solve_ensemble(replace(asked, u0=u0, p=p))
+    raw = chosen.solve_ensemble(replace(asked, u0=u0, p=_with_hidden(p, asked.solve)))
     return raw, _observe(chosen, batch, asked.solve, raw, p), p
+
+
+def _with_hidden(p, solve: SolveRequest):
+    """Parameters with the hidden ones of events behind them, which are the same for all."""
+    hidden = np.repeat(solve.p[np.newaxis, p.shape[1] :], len(p), axis=0)
+    return np.hstack([p, hidden]) if hidden.size else p
 
 
 def _without_values(raw: RawEnsemble) -> RawEnsemble:

@@ -126,10 +126,33 @@ def test_what_cant_be_is_named(words, message):
         ps.ensemble(PROBLEM, **({"saveat": SAVEAT, "engine": "diffrax"} | words))
 
 
-def test_events_are_refused_by_name():
-    problem = PROBLEM.remake(events=[ps.Event(effect=lambda t, u, p: {"x": 1.0}, times=[1.0], name="dose")])
-    with pytest.raises(ps.UnsupportedByEngine, match="ensemble of 'problems with events'"):
-        run({"k": [1.0]}, "diffrax", problem)
+def test_events_act_in_each_member(engine):
+    """Preset ones, an infusion, one by a condition, and one that ends the solve."""
+    dose = ps.Event(effect=lambda t, u, p: {"x": u.x + p.k}, times=[0.5, 1.0], name="dose", sample="before")
+    table = xr.Dataset({"time": ("row", [0.25]), "amount": ("row", [1.0]), "duration": ("row", [0.5])}).to_dataframe()
+    infusion = ps.Schedule(table.assign(state="x"), name="infusion")
+    low = ps.Event(lambda t, u, p: u.x - 0.2, lambda t, u, p: {"x": 1.0}, direction=-1, name="refill")
+    end = ps.Event(lambda t, u, p: u.x - 2.5, terminal=True, name="full")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0},
+        observe=lambda t, u, p: {"flux": p.k * u.x}, events=[dose, infusion, low, end],
+    )  # fmt: skip
+    k = np.array([0.5, 1.0, 3.0, 4.0])
+    ds = run({"k": k}, engine, problem)
+    ended = ds.status == Status.TERMINATED.code
+    assert ended.any() and not ended.all() and ds.attrs["status"] == "SUCCESS"
+    for value in k:
+        one = ps.solve(problem.remake(p={"k": value}), "Tsit5", saveat=SAVEAT, engine=engine)
+        n = one.sizes["time"]
+        assert np.isnan(ds.x.sel(k=value)[n:]).all()
+        for name in ("x", "flux"):
+            np.testing.assert_allclose(ds[name].sel(k=value)[:n], one[name], rtol=1e-12)
+
+
+def test_events_that_change_parameters_are_refused_by_name():
+    switch = ps.Event(effect=lambda t, u, p: {"k": 2.0}, times=[1.0], name="switch")
+    with pytest.raises(ps.UnsupportedByEngine, match="ensemble of 'problems whose events change parameters'"):
+        run({"k": [1.0]}, "diffrax", PROBLEM.remake(events=[switch]))
 
 
 @pytest.mark.parametrize("method", ["random", "sobol", "latin_hypercube"])

@@ -32,7 +32,7 @@ class DiffraxEngine(AbstractEngine):
             return replace(solve_request(request), versions=self.versions())
 
     def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
-        if request.parallel == "serial":
+        if request.parallel == "serial" or request.solve.events:  # these act between compiled stretches
             return super().solve_ensemble(request)
         with double_precision():
             return replace(solve_ensemble(request), versions=self.versions())

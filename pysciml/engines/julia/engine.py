@@ -119,6 +119,7 @@ class JuliaEngine(AbstractEngine):
             n_lanes,
             has_wide_parameters,
             None if solve.mass_matrix is None else floats(solve.mass_matrix),
+            self._load.events(solve.events) if solve.events else None,
             floats(request.u0).T,
             floats(request.p).T,
             *map(float, solve.t_span),

@@ -15,7 +15,7 @@ from .status import read_return_code
 LANES = (64, 32, 16, 8)  # trajectories in one wide problem, the most first
 MOST_STATES = 500  # of all lanes: such a state and its stages stay near the processor, and its products need no threads
 MOST_PARAMETERS = 20_000
-MANY = 4  # groups for each size of these, from which on lanes are taken unasked
+MANY = 64  # trajectories, from which on lanes are taken unasked
 wide_program = lru_cache(maxsize=64)(widen_program)
 
 
@@ -24,9 +24,10 @@ def count_lanes(request: EnsembleRequest) -> tuple[int, bool]:
     solve = request.solve
     has_wide_parameters = bool((request.p != request.p[0]).any())
     size = request.p.shape[1] if has_wide_parameters else 0
-    fits = (n for n in LANES if n * solve.u0.size < MOST_STATES and n * size <= MOST_PARAMETERS)
-    is_simple = solve.mass_matrix is None and (solve.algorithm == "auto" or _is_explicit(solve))
-    return (next(fits, 0) if is_simple else 0), has_wide_parameters
+    fits = [n for n in LANES if n * solve.u0.size < MOST_STATES and n * size <= MOST_PARAMETERS] or [0]
+    filled = next((n for n in fits if 2 * n <= len(request.u0)), fits[-1])  # two groups at least
+    is_simple = solve.mass_matrix is None and not solve.events and (solve.algorithm == "auto" or _is_explicit(solve))
+    return (filled if is_simple else 0), has_wide_parameters
 
 
 def _is_explicit(solve):
@@ -39,10 +40,10 @@ def choose_lanes(request: EnsembleRequest) -> tuple[int, bool]:
     if request.parallel == "lanes" and not n_lanes:
         raise UnsupportedByEngine(
             "engine 'julia' does not support parallel='lanes' here: it takes 'auto' or an explicit Runge-Kutta method "
-            "with step control ('Tsit5', 'Vern7', ...), no mass matrix, and few states and parameters; got "
+            "with step control ('Tsit5', 'Vern7', ...), no mass matrix, no events, and few states and parameters; got "
             f"{request.solve.algorithm!r}, {request.u0.shape[1]} states; use parallel='threads'"
         )
-    is_wanted = request.parallel == "lanes" or request.parallel == "auto" and len(request.u0) >= MANY * n_lanes
+    is_wanted = request.parallel == "lanes" or request.parallel == "auto" and len(request.u0) >= MANY
     return (n_lanes if is_wanted else 0), has_wide_parameters
 
 

@@ -1,0 +1,175 @@
+"""How long do many trajectories take: ours, hand-written Julia on threads, diffrax in blocks, SciPy with joblib?
+
+``python benchmarks/ensembles.py`` prints, for each case and contender, the least of some warm runs on all cores, at the
+largest of three tolerances whose error is no more than ours at 1e-6 (10 % allowed; else at the tightest, marked *). The
+error is the 90th percentile over 100 members of the largest error of the end state in units of ``1e-6 (atol + |u|)``.
+Ours is from Python and back, its Dataset included; the others' are the solves alone. diffrax runs in one process a
+core, each a ``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+TOLERANCES = (1e-5, 1e-6, 1e-7)
+CASES = {"lorenz": (100, 10_000), "robertson": (1000,)}
+SPANS = {"lorenz": 10.0, "robertson": 1e5}
+ATOL = {"lorenz": 1e-2, "robertson": 1e-4}  # times rtol
+SAMPLE = 200  # members that SciPy solves
+HERE = Path(__file__).parent
+
+
+def values(case, n):
+    """The parameter that differs."""
+    return np.linspace(5.0, 28.0, n) if case == "lorenz" else 10 ** np.linspace(-3.0, -1.0, n)
+
+
+def model(case, stack):
+    """The right-hand side ``(t, u, p)``."""
+
+    def lorenz(t, u, p):
+        return stack([10 * (u[1] - u[0]), u[0] * (p - u[2]) - u[1], u[0] * u[1] - 8 / 3 * u[2]])
+
+    def robertson(t, u, p):
+        r1, r2, r3 = p * u[0], 3e7 * u[1] ** 2, 1e4 * u[1] * u[2]
+        return stack([r3 - r1, r1 - r2 - r3, r2])
+
+    return lorenz if case == "lorenz" else robertson
+
+
+def best(run, times=5):
+    """The last result, and the least seconds of some runs after a first one."""
+    found, seconds = run(), []
+    for _ in range(times):
+        start = time.perf_counter()
+        found = run()
+        seconds.append(time.perf_counter() - start)
+    return found, min(seconds)
+
+
+def ours(case, n, rtol=None, word=None, **more):
+    """End states and seconds of the Julia engine."""
+    import pysciml as ps
+
+    problem = ps.ODEProblem(model(case, np.stack), np.array([1.0, 0.0, 0.0]), (0.0, SPANS[case]), 1.0)
+    words = {"rtol": rtol, "atol": rtol * ATOL[case], "saveat": [SPANS[case]], "engine": "julia", **more}
+    word = word or {"lorenz": "Tsit5", "robertson": "Rodas5P"}[case]
+    ds, seconds = best(lambda: ps.ensemble(problem, {"p": values(case, n)}, algorithm=word, **words))
+    return ds.u.values[:, 0], seconds
+
+
+def diffrax_half(case, part, rtol, block, barrier, queue):
+    """One process's share of the work."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    import diffrax
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    f, u0 = model(case, jnp.stack), jnp.array([1.0, 0.0, 0.0])
+    solver = diffrax.Tsit5() if case == "lorenz" else diffrax.Kvaerno4()
+
+    def end(p):
+        control = diffrax.PIDController(rtol=rtol, atol=rtol * ATOL[case])
+        dt = None if case == "lorenz" else 1e-6
+        arguments = (diffrax.ODETerm(f), solver, 0.0, SPANS[case], dt, u0, p)
+        saved = diffrax.SaveAt(t1=True)
+        return diffrax.diffeqsolve(*arguments, saveat=saved, stepsize_controller=control, max_steps=100_000).ys[-1]
+
+    run = jax.jit(lambda p: jax.lax.map(jax.vmap(end), p.reshape(-1, block)).reshape(-1, 3))
+    run(jnp.array(part)).block_until_ready()
+    seconds = []
+    for _ in range(5):
+        barrier.wait()
+        start = time.perf_counter()
+        found = np.asarray(run(jnp.array(part)))
+        seconds.append(time.perf_counter() - start)
+    queue.put((part[0], found, seconds))
+
+
+def diffrax(case, n, rtol):
+    """End states, and the least seconds that the slower process takes."""
+    context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
+    cores = max(k for k in range(1, cores + 1) if n % k == 0)
+    share = n // cores
+    block = next(b for b in (100, 50, 25, share) if share % b == 0 and b <= share)
+    barrier, queue = context.Barrier(cores), context.Queue()
+    parts = np.split(values(case, n), cores)
+    workers = [context.Process(target=diffrax_half, args=(case, p, rtol, block, barrier, queue)) for p in parts]
+    for worker in workers:
+        worker.start()
+    found = sorted((queue.get() for _ in workers), key=lambda item: item[0])
+    for worker in workers:
+        worker.join()
+    return np.concatenate([u for _, u, _ in found]), float(np.min(np.max([s for _, _, s in found], axis=0)))
+
+
+def scipy(case, n, rtol):
+    """End states of some members (NaN for the others), and the seconds that all would take."""
+    from joblib import Parallel, delayed
+
+    def end(p):
+        from scipy.integrate import solve_ivp
+
+        f, method = model(case, np.array), "RK45" if case == "lorenz" else "LSODA"
+        given = {"method": method, "args": (p,), "rtol": rtol, "atol": rtol * ATOL[case]}
+        return solve_ivp(f, (0.0, SPANS[case]), [1.0, 0.0, 0.0], **given).y[:, -1]
+
+    places = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).round().astype(int))
+    with Parallel(n_jobs=-1) as parallel:
+        found, seconds = best(lambda: parallel(delayed(end)(p) for p in values(case, n)[places]), times=1)
+    u = np.full((n, 3), np.nan)
+    u[places] = found
+    return u, seconds * n / len(places)
+
+
+def by_hand(case, n, exact):
+    """Seconds and error by tolerance of hand-written Julia."""
+    from pysciml.engines.julia.route import apply_route, find_route
+
+    executable, project, *_ = apply_route(find_route())
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(exact.tobytes())
+        file.flush()
+        command = [executable, "--threads=auto", f"--project={project}", str(HERE / "ensembles.jl")]
+        done = subprocess.run([*command, case, str(n), file.name], check=True, capture_output=True, text=True)
+    return [tuple(map(float, line.split()))[1:] for line in done.stdout.splitlines()]
+
+
+def error(case, found, exact, places):
+    """The 90th percentile of members' largest errors."""
+    errors = np.max(np.abs(found[places] - exact) / (1e-6 * (ATOL[case] + np.abs(exact))), axis=1)
+    return float(np.sort(errors[np.isfinite(errors)])[int(np.ceil(0.9 * np.isfinite(errors).sum())) - 1])
+
+
+def measure(case, n):
+    """Print a table's row of each contender."""
+    places = np.linspace(0, n - 1, 100).round().astype(int)
+    tight = {"lorenz": ("Vern9", 1e-12), "robertson": ("Rodas5P", 1e-11)}[case]
+    exact = ours(case, n, rtol=tight[1], word=tight[0], parallel="threads")[0][places]
+    found, mine = ours(case, n, rtol=1e-6)
+    most = error(case, found, exact, places)
+    print(f"| {case}, {n} | ours | {mine:.4f} | 1 | {most:.2g} |", flush=True)
+    rungs = {"Julia by hand, EnsembleThreads": by_hand(case, n, exact)}
+    for name, contender in (("diffrax", diffrax), ("SciPy, joblib", scipy)):
+        runs = [contender(case, n, rtol) for rtol in TOLERANCES]
+        rungs[name] = [(seconds, error(case, u, exact, places)) for u, seconds in runs]
+    for name, rows in rungs.items():
+        good = [row for row in rows if row[1] <= 1.1 * most]
+        seconds, its = min(good) if good else rows[-1]
+        mark = "" if good else "*"
+        print(f"| {case}, {n} | {name} | {seconds:.4f}{mark} | {seconds / mine:.2g} | {its:.2g} |", flush=True)
+
+
+if __name__ == "__main__":
+    print("| case | contender | seconds | over ours | error |\n|---|---|---|---|---|")
+    for name, sizes in CASES.items():
+        if len(sys.argv) == 1 or name in sys.argv[1:]:
+            for size in sizes:
+                measure(name, size)
