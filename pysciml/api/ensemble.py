@@ -103,8 +103,8 @@ def ensemble(
         what differs between members as coordinates on the batch dims; ``status (*batch dims)``, whose
         ``flag_meanings`` say what its codes are; ``statistics (*batch dims, statistic)``: steps, evaluations.
         ``ds.sciml.failed()`` lists failed members. With ``reduce``: ``<name>_<word>``, or what the function returns,
-        in the place of states and observables. With ``to``, arrays are read from there when they are asked for. Times of
-        events are not kept.
+        in the place of states and observables. With ``to``, arrays are read from there when they are asked for.
+        Times of events are not kept.
 
     Raises
     ------
