@@ -74,14 +74,14 @@ def main():
     for width in (16, 50, 100, 300):
         net = ps.MLP(2, 2, width=width, depth=2)
         program = ps.ODEProblem(lambda t, u, p: p(u), np.zeros(2), (0, 1), net).program
-        parts, (reverse, blocks) = print_parts(program), derive_pullback(program)
-        reverse_parts = print_parts(reverse)
+        parts, reverse = print_parts(program), derive_pullback(program)
+        reverse_parts = print_parts(reverse.program, reverse.added)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             (path / "program.jl").write_text(parts.text)
             (path / "reverse.jl").write_text(reverse_parts.text)
             (path / "weights").write_bytes(net.initial_weights("p").tobytes())
-            (path / "blocks").write_bytes(np.array(blocks, dtype=np.int64).tobytes())
+            (path / "blocks").write_bytes(np.array(reverse.blocks, dtype=np.int64).tobytes())
             (path / "run.jl").write_text("using Random\n" + SCRIPT)
             sizes = [str(parts.n_numbers), str(reverse_parts.n_numbers)]
             command = [str(route.executable), "run.jl", str(width), folder, *sizes]

@@ -19,8 +19,8 @@ A function whose call is not inferred beforehand. Types of recorded tapes must s
 hidden(f) = Base.inferencebarrier(f)
 
 """
-The product of a cotangent with a printed function's derivatives, by a tape of the function itself, recorded at each call, or
-once. A tape holds the branches that were taken when it was recorded: only that of a function without any may be kept.
+The product of a cotangent with a printed function's derivatives, that by the parameters added, by a tape of the function itself,
+recorded at each call, or once. A tape holds the branches that were taken when it was recorded: only that of a function without any may be kept.
 """
 struct Tape
     function!::Any
@@ -45,7 +45,9 @@ function (tape::Tape)(u_out, p_out, t, u, p, v, _)
     if tape.is_kept && tape.kept[] === nothing
         tape.kept[] = hidden(ReverseDiff.compile)(hidden(ReverseDiff.GradientTape)(product, map(copy, point)))
     end
-    hidden(ReverseDiff.gradient!)((u_out, p_out, [0.0], similar(v)), tape.is_kept ? tape.kept[] : product, point)
+    p_found = similar(p)
+    hidden(ReverseDiff.gradient!)((u_out, p_found, [0.0], similar(v)), tape.is_kept ? tape.kept[] : product, point)
+    p_out .+= p_found
     return nothing
 end
 

@@ -32,7 +32,6 @@ struct StepMemory{J, M}
     slope::Vector64
     state_slope::Vector64
     shared::Vector64
-    parameter_slope::Vector64
     total::Vector64
     factors::Factors
     column::Vector64
@@ -48,10 +47,8 @@ function StepMemory(f, tableau, n, m, blocks)
     jacobian = is_sparse ? similar(union_pattern(f.derivatives.prototype, f.mass_matrix)) : zeros(n_rows, n_rows)
     stages() = [zeros(n) for _ in tableau.b]
     column = zeros(count_factors(blocks))
-    is_factored = tableau isa Tableau && !isempty(column)
-    states, parameters = (zeros(n) for _ in 1:4), (zeros(is_factored ? 0 : m), zeros(m))
     return StepMemory(
-        stages(), stages(), zero(tableau.b), states..., parameters..., Factors(blocks), column, jacobian,
+        stages(), stages(), zero(tableau.b), (zeros(n) for _ in 1:4)..., zeros(m), Factors(blocks), column, jacobian,
         FullFactors(zeros(n_rows, n_rows)), Ref{Any}(), f.mass_matrix
     )
 end
@@ -107,8 +104,7 @@ end
 "Cotangents of the state and of the parameters, from one of f: the first is returned, the second added to the total."
 function pull_step!(memory, f, v, u, p, t)
     if isempty(memory.column)
-        f.pullback(memory.state_slope, memory.parameter_slope, v, u, p, t)
-        memory.total .+= memory.parameter_slope
+        f.pullback(memory.state_slope, memory.total, v, u, p, t)
     else
         f.pullback(memory.state_slope, memory.column, v, u, p, t)
         keep_factors!(memory.total, memory.factors, memory.column)

@@ -56,7 +56,7 @@ end
 
 """
 The same for a product of a cotangent v of `f(out, u, p, t)` with its derivatives, `(u_out, p_out, v, u, p, t)`: those by the state
-and by the parameters, the latter as factors where the Program has `blocks`.
+and, added, by the parameters; the latter are written as factors where the Program has `blocks`.
 """
 mutable struct GeneratedPullback
     const program::Program
@@ -72,7 +72,8 @@ function (generated::GeneratedPullback)(u_out::Vector64, p_out::Vector64, v::Vec
 end
 
 """
-The same for the slopes of `v' (J k + dT s)`, J and dT being derivatives by state and by time: `(u_out, p_out, v, k, s, u, p, t)`.
+The same for the slopes of `v' (J k + dT s)`, J and dT being derivatives by state and by time: `(u_out, p_out, v, k, s, u, p, t)`, those
+by the parameters added.
 """
 mutable struct GeneratedSecond
     const program::Program

@@ -18,8 +18,8 @@ end"""
 const SAMPLE_PARAMETERS = "(y1, y2, x1, w) -> (y1[1] = 1.0; y1[2] = x1[1]; y2[1] = x1[2]; y2[2] = x1[3]; nothing)"
 const SAMPLE_ENTRIES = "(y, t, u, p, w) -> (y .= u; nothing)"
 const SAMPLE_PRODUCT = "(y, t, u, p, v, w) -> (y .= v; nothing)"
-const SAMPLE_PULLBACK = "(y1, y2, t, u, p, v, w) -> (y1 .= v; y2 .= 0.0; nothing)"
-const SAMPLE_SECOND = "(y1, y2, t, u, p, s, k, v, w) -> (y1 .= v; y2 .= 0.0; nothing)"
+const SAMPLE_PULLBACK = "(y1, y2, t, u, p, v, w) -> (y1 .= v; y2 .+= 0.0; nothing)"
+const SAMPLE_SECOND = "(y1, y2, t, u, p, s, k, v, w) -> (y1 .= v; y2 .+= 0.0; nothing)"
 const SAMPLE_RETURN = "(y, x, v1, v2, w) -> (y .= 0.0; nothing)"
 
 "A call as Python makes it."
@@ -117,6 +117,7 @@ end
         end
         foreach(run_sample_automatic, (2, SMALL + 1, SMALL + 1), (1.0e-8, 1.0e-8, 1.0e-6))
         addresses()
+        precompile(np_matmul!, (repeat([Vector64, Int], 3)..., Int, Int, Int, Bool, Bool))
         call_sample("versions")
         call_sample("call_many", (("return_codes",),))
         call_sample("color_pattern", [0, 1, 2], [0, 1])

@@ -102,9 +102,10 @@ function pull(f, v, u, p, t)
     make() = (Vector64[similar(x, Float64, length(x)) for x in (u, p, v, u, p)], Factors(blocks, 1), zeros(count_factors(blocks)))
     (u_out, p_out, kept...), factors, column = get!(make, f.memory, (:pull, length(v)))::Tuple{Vector{Vector64}, Factors, Vector64}
     foreach(copyto!, kept, (v, u, p))
+    fill!(p_out, 0.0)
     f.pullback(u_out, isempty(blocks) ? p_out : column, kept..., Float64(t))
     isempty(blocks) || keep_factors!(p_out, factors, column)
-    isempty(blocks) || add_factors!(fill!(p_out, 0.0), factors)
+    isempty(blocks) || add_factors!(p_out, factors)
     return u_out, p_out
 end
 

@@ -29,7 +29,8 @@ stored_type(::Type{T}) where {T} = T
 
 """
 A compiled Program: `function!(outputs..., inputs..., work)`. Its `pullback` gives cotangents of inputs from inputs and the cotangents
-of outputs, where there is one. The last output may be given by factors (`factors.jl`), as `blocks` say.
+of outputs, where there is one: those of a model's parameters it adds to its last output, or writes their factors there
+(`factors.jl`), as `blocks` say.
 """
 struct Program
     function!::Any

@@ -139,9 +139,8 @@ function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, 
     for i in reverse(eachindex(memory.k))
         v = memory.cotangents[i]
         solve_transposed!(matrix, v)
-        f.derivatives.second(memory.state_slope, memory.parameter_slope, v, memory.k[i], h * tableau.d[i], u, p, t)
+        f.derivatives.second(memory.state_slope, memory.total, v, memory.k[i], h * tableau.d[i], u, p, t)
         before .+= memory.state_slope
-        memory.total .+= memory.parameter_slope
         found = pull_step!(memory, f, v, stage_state!(memory, tableau, i, u), p, t + tableau.c[i] * h)
         before .+= found
         spread_both!(memory.cotangents, tableau, i, found, transposed_mass_times!(memory.slope, memory.mass_matrix, v), 1 / h)

@@ -57,10 +57,10 @@ function (y1, y2, t, u, p, v, w)
     @inbounds begin
         y1[1] = v[1] * (p[1] - p[2] * u[2]) + v[2] * p[3] * u[2]
         y1[2] = v[2] * (p[3] * u[1] - p[4]) - v[1] * p[2] * u[1]
-        y2[1] = v[1] * u[1]
-        y2[2] = -v[1] * u[1] * u[2]
-        y2[3] = v[2] * u[1] * u[2]
-        y2[4] = -v[2] * u[2]
+        y2[1] += v[1] * u[1]
+        y2[2] += -v[1] * u[1] * u[2]
+        y2[3] += v[2] * u[1] * u[2]
+        y2[4] += -v[2] * u[2]
     end
     return nothing
 end
@@ -135,10 +135,10 @@ const FORCED_SECOND = """
 function (y1, y2, t, u, p, s, k, v, w)
     y1[1] = v[2] * p[3] * k[2] - v[1] * (p[2] * k[2] + p[1] * sin(t) * s)
     y1[2] = (v[2] * p[3] - v[1] * p[2]) * k[1]
-    y2[1] = v[1] * (cos(t) * k[1] - u[1] * sin(t) * s)
-    y2[2] = -v[1] * (u[2] * k[1] + u[1] * k[2])
-    y2[3] = v[2] * (u[2] * k[1] + u[1] * k[2])
-    y2[4] = -v[2] * k[2]
+    y2[1] += v[1] * (cos(t) * k[1] - u[1] * sin(t) * s)
+    y2[2] += -v[1] * (u[2] * k[1] + u[1] * k[2])
+    y2[3] += v[2] * (u[2] * k[1] + u[1] * k[2])
+    y2[4] += -v[2] * k[2]
     return nothing
 end
 """
@@ -233,16 +233,16 @@ end
     dp = zeros(4)
     PySciML.ParameterProduct(f)(dp, v, u, p, 0.0)
     @test dp ≈ [2.0, -6.0, -12.0, 6.0]
-    m, k, n = 7, 5, 9
-    a, b, y, z = rand(m * k + 1), rand(k * n + 2), zeros(m * n + 3), zeros(m * n + 3)
-    for (m, k, n) in ((7, 5, 9), (1, 5, 9), (7, 5, 1)), a_turned in (false, true), b_turned in (false, true)
+    for m in (1, 2, 5, 9), k in (0, 1, 4, 7, 8, 13, 30), n in (1, 2, 3, 6, 8, 17, 50, 90), a_turned in (false, true), b_turned in (false, true)
         ((m == 1 && a_turned) || (n == 1 && b_turned)) && continue
+        a, b, y, z = rand(m * k + 1), rand(k * n + 2), ones(m * n + 4), ones(m * n + 4)
         PySciML.np_matmul!(y, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
         invoke(PySciML.np_matmul!, NTuple{11, Any}, z, 3, a, 1, b, 2, m, k, n, a_turned, b_turned)
         A = a_turned ? reshape(a[2:(m * k + 1)], m, k) : transpose(reshape(a[2:(m * k + 1)], k, m))
         B = b_turned ? reshape(b[3:(k * n + 2)], k, n) : transpose(reshape(b[3:(k * n + 2)], n, k))
-        @test y[4:(m * n + 3)] ≈ vec(transpose(A * B))
-        @test z[4:(m * n + 3)] ≈ vec(transpose(A * B))
+        expected = [1.0; 1.0; 1.0; vec(transpose(A * B)); 1.0]
+        @test y ≈ expected rtol = 1.0e-14
+        @test z ≈ expected rtol = 1.0e-14
     end
 end
 

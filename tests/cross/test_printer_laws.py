@@ -65,3 +65,27 @@ def test_halves_as_exponents(evaluate, exponent):
     with np.errstate(all="ignore"):
         expected = np.power(x, np.full(x.shape, exponent))  # of a number NumPy takes the root itself
     np.testing.assert_allclose(evaluate(program, x)[0], expected, rtol=5e-16)
+
+
+def test_products_of_all_sizes_equal_the_oracle(evaluate):
+    """Rows, columns and matrices, transposed or not, below, at and beside the widths of vectors of numbers."""
+    sizes = [(m, k, n) for m in (1, 2, 6, 25) for k in (1, 3, 4, 9, 21) for n in (1, 2, 5, 8, 19, 35)]
+    builder = ProgramBuilder([Input("x", (25 * 35,))])
+    products = []
+    for m, k, n in sizes:
+        for turn in ((False, False), (True, False), (False, True), (True, True)):
+            pair = [
+                _matrix(builder, *shape, is_turned) for shape, is_turned in zip(((m, k), (k, n)), turn, strict=True)
+            ]
+            products.append(builder.add("reshape", (builder.add("matmul", pair),), ((m * n,),)))
+    program = builder.build([("y", builder.add("concatenate", products, (0,)))])
+    x = np.random.default_rng(1).normal(size=25 * 35)
+    assert_equals_oracle(lambda *given: evaluate(program, *given), program, (x,))
+
+
+def _matrix(builder, rows, columns, is_turned):
+    """The first numbers of x as a matrix in C order, or as the transpose of one."""
+    part = builder.add("slice", (0,), ((0,), (rows * columns,), (1,)))
+    if not is_turned:
+        return builder.add("reshape", (part,), ((rows, columns),))
+    return builder.add("transpose", (builder.add("reshape", (part,), ((columns, rows),)),), ((1, 0),))

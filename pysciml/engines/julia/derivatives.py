@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,8 @@ DENSEST, DENSEST_LARGE = 0.02, 0.1  # share of nonzero entries, to LARGEST_DENSE
 # entry: 0.7 6.5 to 11, 20 5.4, 40 3.5, 36 1.9, 45 1.5, 71 1.1, 75 0.65, 92 0.65, 170 0.32 (benchmarks/factors.jl).
 MOST_TANGENTS = 50_000_000  # numbers in an array of tangents, one an element and colour
 
+PARAMETERS = COTANGENT + "p"
+
 # (starts, rows) of a pattern by columns -> a colour a column
 Coloring = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -57,26 +60,35 @@ def derive(program: Program, color: Coloring) -> Derivatives:
     return Derivatives(*_derive_jacobian(expanded, color), time_gradient(expanded), jvp(expanded, ["u"]))
 
 
-def derive_pullback(program: Program) -> tuple[Program, tuple[Block, ...]]:
+class Pullback(NamedTuple):
+    """Cotangents of inputs, of which those ``added`` are added to, and what becomes of those given by factors."""
+
+    program: Program
+    added: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+
+def derive_pullback(program: Program) -> Pullback:
     """Cotangents of a Program's inputs, its input ``t`` apart, from those of its outputs.
 
-    Those of the parameters of a right-hand side may be given by their factors. An element of other Programs whose
-    cotangent is 0 adds nothing, be it NaN.
+    Those of parameters are added, or, of a right-hand side, they may be given by their factors. An element of other
+    Programs whose cotangent is 0 adds nothing, be it NaN.
     """
     if program.outputs[0].name == "du":
-        return factor_output(vjp(program, ["u", "p"]), COTANGENT + "p")
+        found, blocks = factor_output(vjp(program, ["u", "p"]), PARAMETERS)
+        return Pullback(found, () if blocks else (PARAMETERS,), blocks)
     names = [item.name for item in program.inputs if item.name != "t"]
-    return vjp(program, names, zeros_win=True), ()
+    return Pullback(vjp(program, names, zeros_win=True), (PARAMETERS,))
 
 
-def derive_event_pullback(program: Program) -> tuple[Program, tuple[Block, ...]]:
+def derive_event_pullback(program: Program) -> Pullback:
     """Cotangents of ``t``, ``u`` and ``p`` from those of what an effect or a condition gives."""
-    return vjp(program, ["t", "u", "p"], zeros_win=True), ()
+    return Pullback(vjp(program, ["t", "u", "p"], zeros_win=True))
 
 
-def derive_second(program: Program) -> Program:
+def derive_second(program: Program) -> Pullback:
     """Cotangents of ``u`` and ``p`` from one of a right-hand side's product with a tangent of ``t, u``."""
-    return vjp(jvp(program, ["t", "u"]), ["u", "p"])
+    return Pullback(vjp(jvp(program, ["t", "u"]), ["u", "p"]), (PARAMETERS,))
 
 
 def _derive_jacobian(program, color):

@@ -40,7 +40,7 @@ class Loader:
 
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
-        self._programs: dict[str, Handle] = {}
+        self._programs: dict[tuple, Handle] = {}
         self._algorithms: set[str] = set()
         self._reversed: dict[tuple, Handle] = {}
         self._models: dict[tuple[str, str | None, bool], Handle] = {}
@@ -75,11 +75,12 @@ class Loader:
             )
         return handle
 
-    def program(self, program: Program) -> Handle:
-        """The compiled Program: printed and sent once."""
-        if program.hash not in self._programs:
-            printed = print_parts(program)
-            self._programs[program.hash] = self._bridge.call(
+    def program(self, program: Program, added: tuple[str, ...] = ()) -> Handle:
+        """The compiled Program: printed and sent once. To the outputs named in ``added`` it adds."""
+        key = program.hash, added
+        if key not in self._programs:
+            printed = print_parts(program, added)
+            self._programs[key] = self._bridge.call(
                 "load_program",
                 printed.text,
                 printed.constants,
@@ -88,7 +89,7 @@ class Loader:
                 printed.n_numbers,
                 printed.n_flags,
             )
-        return self._programs[program.hash]
+        return self._programs[key]
 
     def reversed(self, program: Program) -> Handle:
         """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
@@ -101,10 +102,10 @@ class Loader:
     def _with_pullback(self, program, derive_by):
         key = program.hash, derive_by
         if key not in self._reversed:
-            pullback, blocks = derive_by(program)
-            self._reversed[key] = self._bridge.call(
-                "load_pullback", self.program(program), self.program(pullback), np.array(blocks, dtype=np.int64).ravel()
-            )
+            found = derive_by(program)
+            pullback = self.program(found.program, found.added)
+            blocks = np.array(found.blocks, dtype=np.int64).ravel()
+            self._reversed[key] = self._bridge.call("load_pullback", self.program(program), pullback, blocks)
         return self._reversed[key]
 
     def _taped(self, program):
@@ -130,6 +131,7 @@ class Loader:
         key = program.hash, vjp, True
         if key not in self._models:
             found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))
+            second = derive_second(program) if vjp == GENERATED else None
             self._models[key] = self._bridge.call(
                 "load_model",
                 self._right_hand_side(program, vjp),
@@ -140,6 +142,6 @@ class Loader:
                 found.is_sparse,
                 self.program(found.time),
                 self.program(found.product),
-                self.program(derive_second(program)) if vjp == GENERATED else None,
+                None if second is None else self.program(second.program, second.added),
             )
         return self._models[key]

@@ -4,21 +4,20 @@ The function takes the outputs, the inputs (both in the Program's order) and ``w
 number type and the constant arrays. A right-hand side is ``function (du, t, u, p, w)``. Arrays are flat, in C order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...ir.expand import expand_networks
+from ...ir.narrow import expand_narrow_products
 from ...ir.ops import BOOL
 from ...ir.program import Program
 from ...ir.simplify import simplify_program
-from .printer_loops import LoopWriter
+from .printer_loops import INDEPENDENT, SUM, LoopWriter
 from .printer_ops import ELEMENTWISE, REDUCTIONS, index, literal, loop_names, shift
 from .printer_plan import align, c_strides, collapse
 
-LARGE = 20_000  # multiplications from which a product with a vector is BLAS's
-LARGE_OF_MATRICES = 2_000  # and one of two matrices, by one thread
 FEW = 8  # indices that are written out one by one
 FIELDS = {"c": "constants", "cb": "constant_flags", "ix": "indices"}
 
@@ -44,9 +43,13 @@ def print_program(program: Program) -> str:
     return print_parts(program).text
 
 
-def print_parts(program: Program) -> PrintedProgram:
-    """The Julia text of a Program, with its constants and the sizes of its working memory."""
-    writer = LoopWriter(simplify_program(expand_networks(program)))
+def print_parts(program: Program, added: Collection[str] = ()) -> PrintedProgram:
+    """The Julia text of a Program, with its constants and the sizes of its working memory.
+
+    To the outputs named in ``added`` the function adds, in place of overwriting them.
+    """
+    expanded = expand_narrow_products(simplify_program(expand_networks(program)))
+    writer = LoopWriter(simplify_program(expanded), added)
     for i in writer.plan.live:
         if i not in writer.plan.fused and not writer.plan.is_view(i):
             PRINT[writer.nodes[i].op](writer, i)
@@ -101,6 +104,8 @@ def _print_reduction(writer, i):
     strides = [align(writer.plan.where[leaf].strides, writer.nodes[leaf].shape, shape) for leaf in leaves]
     over = collapse([shape[k] for k in kept], [c_strides(node.shape), *([s[k] for k in kept] for s in strides)])
     within = collapse([shape[k] for k in axes], [[s[k] for k in axes] for s in strides])
+    if _is_across(over[1][1:], within[1]):
+        return _print_reduction_across(writer, i, leaves, over, within)
     names = loop_names(len(over[0]) + len(within[0]))
     outer, inner = names[: len(over[0])], names[len(over[0]) :]
     texts = {
@@ -112,12 +117,38 @@ def _print_reduction(writer, i):
     writer.open(over[0], outer)
     accumulator = writer.accumulator(bool(over[0])) if target else writer.new_local(i)
     writer.line(f"{accumulator} = {start}")
-    writer.open(within[0], inner, simd=True)
+    writer.open(within[0], inner, simd=SUM)
     writer.line(step.format(s=accumulator, x=value))
     writer.close(within[0])
     if target:
         writer.line(f"{target[0]}[{index(target[1], over[1][0], outer)}] = {accumulator}")
     writer.close(over[0])
+
+
+def _is_across(over, within):
+    """Whether neighbours in memory belong to different sums."""
+    return any(a[-1:] == (1,) for a in over) and all(b[-1:] != (1,) for b in within)
+
+
+def _print_reduction_across(writer, i, leaves, over, within):
+    """All sums at once, row by row of what they are sums of."""
+    node, start = writer.nodes[i], REDUCTIONS[writer.nodes[i].op][0]
+    names = loop_names(len(within[0]) + len(over[0]))
+    outer, inner = names[: len(within[0])], names[len(within[0]) :]
+    texts = {
+        leaf: writer.element(leaf, (*b, *a), (*outer, *inner))
+        for leaf, a, b in zip(leaves, over[1][1:], within[1], strict=True)
+    }
+    value = writer.expression(node.args[0], texts)
+    name, offset = writer.new(i)
+    whole = loop_names(1)
+    writer.open([node.size], whole, simd=INDEPENDENT)
+    writer.line(f"{name}[{index(offset, (1,), whole)}] = {start}")
+    writer.close(whole)
+    writer.open((*within[0], *over[0]), names, simd=INDEPENDENT)
+    target = f"{name}[{index(offset, over[1][0], inner)}]"
+    writer.line(REDUCTIONS[node.op][1].format(s=target, x=value))
+    writer.close(names)
 
 
 def _print_cumsum(writer, i):
@@ -142,24 +173,20 @@ def _print_matmul(writer, i):
     node = writer.nodes[i]
     (a, b), (m, k, n) = _matrices(writer, node)
     batch = node.shape[: max(len(writer.nodes[a].shape), len(writer.nodes[b].shape), 2) - 2]
-    is_large = m * k * n >= (LARGE_OF_MATRICES if min(m, k, n) > 1 else LARGE)
-    left, right = (_blas_address(writer, j) if is_large else writer.address(j) for j in node.args)
+    left, right = (_matrix_address(writer, j) for j in node.args)
     left = _matrix(left, writer.nodes[a].shape, batch, (m > 1, True))
     right = _matrix(right, writer.nodes[b].shape, batch, (True, n > 1))
     name, offset = writer.new(i)
-    target = (name, offset, c_strides(node.shape)[: len(batch)], (n * (m > 1), int(n > 1)))
-    names = loop_names(len(batch) + 3)
-    writer.open(batch, names[: len(batch)])
-    if is_large:
-        places = (f"{x[0]}, {shift(x[1], x[2], names[: len(batch)])}" for x in (target, left, right))
-        turned = ("true" if x[3][0] == 1 < x[3][1] else "false" for x in (left, right))
-        writer.line(f"np_matmul!({', '.join(places)}, {m}, {k}, {n}, {', '.join(turned)})")
-    else:
-        _print_small_matmul(writer, (target, left, right), (m, k, n), names)
+    target = (name, offset, c_strides(node.shape)[: len(batch)])
+    names = loop_names(len(batch))
+    writer.open(batch, names)
+    places = (f"{x[0]}, {shift(x[1], x[2], names)}" for x in (target, left, right))
+    turned = ("true" if x[3][0] == 1 < x[3][1] else "false" for x in (left, right))
+    writer.line(f"np_matmul!({', '.join(places)}, {m}, {k}, {n}, {', '.join(turned)})")
     writer.close(batch)
 
 
-def _blas_address(writer, i):
+def _matrix_address(writer, i):
     """Where a matrix lies in C order, or its transpose does; copied there if neither."""
     address, shape = writer.address(i), writer.nodes[i].shape
     is_turned = len(shape) == 2 and min(shape) > 1 and address[2] == (1, shape[0])
@@ -186,44 +213,6 @@ def _matrix(address, shape, batch, moves):
     )
 
 
-def _print_small_matmul(writer, matrices, sizes, names):
-    (target, left, right), (m, k, n) = matrices, sizes
-    outer, (i, j, l) = names[:-3], names[-3:]  # noqa: E741
-    rows = [m] if m > 1 else []
-
-    def entry(matrix, row, column):
-        name, offset, batch, steps = matrix
-        return f"{name}[{index(offset, (*batch, *steps), (*outer, row, column))}]"
-
-    writer.open(rows, [i] * len(rows))
-    if n > 1 and right[3][1] == 1:  # rows of the right matrix are contiguous: add multiples of them
-        writer.open([n], [j], simd=True)
-        writer.line(f"{entry(target, i, j)} = zero(T)")
-        writer.close([n])
-        writer.open([k], [l])
-        writer.line(f"x = {entry(left, i, l)}")
-        writer.open([n], [j], simd=True)
-        writer.line(f"{entry(target, i, j)} = muladd(x, {entry(right, l, j)}, {entry(target, i, j)})")
-        writer.close([k, n])
-    else:
-        _print_dots(writer, entry, matrices, (k, n), (i, j, l))
-    writer.close(rows)
-
-
-def _print_dots(writer, entry, matrices, sizes, names):
-    """Each element of a row of the product as a sum of its own."""
-    (target, left, right), (k, n), (i, j, l) = matrices, sizes, names  # noqa: E741
-    columns = [n] if n > 1 else []
-    writer.open(columns, [j] * len(columns))
-    s = writer.accumulator(writer.depth > 2)
-    writer.line(f"{s} = zero(T)")
-    writer.open([k], [l], simd=True)
-    writer.line(f"{s} = muladd({entry(left, i, l)}, {entry(right, l, j)}, {s})")
-    writer.close([k])
-    writer.line(f"{entry(target, i, j)} = {s}")
-    writer.close(columns)
-
-
 def _print_copy(writer, i):
     """A reshape of elements that do not lie one after the other."""
     name, offset = writer.new(i)
@@ -237,10 +226,12 @@ def _print_pieces(writer, i):
     axis = node.attrs[0] if node.op == "concatenate" else None
     name, offset = writer.new(i)
     strides = c_strides(node.shape)
-    for argument in node.args:
-        shape = writer.nodes[argument].shape
-        writer.assign(name, offset, strides if axis is not None else strides[1:], argument)
-        offset += strides[0] if axis is None else shape[axis] * strides[axis]
+    for argument, given in zip(writer.plan.arguments[i], node.args, strict=True):
+        if argument != given:
+            writer.assign(name, offset, c_strides(writer.nodes[argument].shape), argument)
+        else:
+            writer.assign(name, offset, strides if axis is not None else strides[1:], argument)
+        offset += strides[0] if axis is None else writer.nodes[given].shape[axis] * strides[axis]
 
 
 def _print_gather(writer, i):

@@ -1,5 +1,6 @@
 """The printer's pen: lines, loops, expressions, and where each array lies in working memory."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,8 +8,9 @@ import numpy as np
 from ...ir.ops import BOOL, OPERATIONS
 from ...ir.program import Program
 from .printer_ops import index, literal, loop_names, spell, strip
-from .printer_plan import Plan, align, c_strides, collapse, is_dense, loop_arguments
+from .printer_plan import Plan, align, c_strides, collapse, is_dense
 
+INDEPENDENT, SUM = "@simd ivdep ", "@simd "  # iterations in any order; sums in any order
 RIGHT_HAND_SIDE = (("t", "u", "p"), ("du",))
 
 
@@ -31,9 +33,12 @@ class Memory:
 
 
 class LoopWriter:
-    """Writes a Program's lines. ``place``: who owns memory -> an array's name and offset, or the text of a scalar."""
+    """Writes a Program's lines. ``place``: who owns memory -> an array's name and offset, or the text of a scalar.
 
-    def __init__(self, program: Program):
+    To the outputs named in ``added`` their values are added.
+    """
+
+    def __init__(self, program: Program, added: Collection[str] = ()):
         self.program, self.nodes = program, program.nodes
         self.plan = Plan(program)
         self.lines: list[str] = []
@@ -44,6 +49,8 @@ class LoopWriter:
         self.flags: list[np.ndarray] = []
         self.indices: list[int] = []
         self.input_names, self.output_names = _position_names(program)
+        outputs = zip(self.output_names, program.outputs, strict=True)
+        self.added = {name for name, output in outputs if output.name in added}
         self.claims = self._claim_outputs()
         self._n_locals = 0
         self._expiring: dict[int, list[int]] = {}
@@ -58,8 +65,19 @@ class LoopWriter:
             owner = self.nodes[where.owner]
             whole = where.offset == 0 and node.size == owner.size and is_dense(where.strides, node.shape)
             if whole and owner.shape and OPERATIONS[owner.op].kind != "leaf" and owner.dtype != BOOL:
-                claims.setdefault(where.owner, name)
+                if name not in self.added or self._is_written_once(where.owner):
+                    claims.setdefault(where.owner, name)
         return claims
+
+    def _is_written_once(self, owner):
+        """Whether each element of an output is written once and never read, so that it may as well be added."""
+        members, op = self.plan.members[owner], self.nodes[owner].op
+        return (
+            (OPERATIONS[op].kind == "elementwise" or op in ("stack", "concatenate"))
+            and members[1:] == [i for i in members if self.plan.is_view(i)]
+            and all(c in members for i in members for c in self.plan.consumers[i])
+            and sum(output.node in members for output in self.program.outputs) == 1
+        )
 
     def _memory(self, i):
         return self.booleans if self.nodes[i].dtype == BOOL else self.numbers
@@ -114,10 +132,10 @@ class LoopWriter:
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 
-    def open(self, sizes, names, simd: bool = False) -> None:
-        """Open nested loops."""
+    def open(self, sizes, names, simd: str = "") -> None:
+        """Open nested loops, the innermost with a word for the compiler."""
         for k, (size, name) in enumerate(zip(sizes, names, strict=True)):
-            self.line(f"{'@simd ' if simd and k == len(sizes) - 1 else ''}for {name} in 1:{size}")
+            self.line(f"{simd if k == len(sizes) - 1 else ''}for {name} in 1:{size}")
             self.depth += 1
 
     def close(self, sizes) -> None:
@@ -132,7 +150,7 @@ class LoopWriter:
 
     def operands(self, i: int) -> list[int]:
         """The nodes whose elements are read to compute node i in a loop."""
-        found = (leaf for a in loop_arguments(self.program, i) for leaf in self.leaves(a))
+        found = (leaf for a in self.plan.loop_arguments(i) for leaf in self.leaves(a))
         return list(dict.fromkeys(found))
 
     def element(self, i: int, strides: tuple[int, ...], names: tuple[str, ...]) -> str:
@@ -152,8 +170,7 @@ class LoopWriter:
             return texts[i]
         node = self.nodes[i]
         arguments = [
-            (None if a in texts else self.nodes[a].op, self.expression(a, texts))
-            for a in loop_arguments(self.program, i)
+            (None if a in texts else self.nodes[a].op, self.expression(a, texts)) for a in self.plan.loop_arguments(i)
         ]
         attr = ""
         if node.op == "integer_power":
@@ -182,10 +199,25 @@ class LoopWriter:
         sizes, (target, *rest) = collapse(shape, [strides, *read])
         names = loop_names(len(sizes))
         texts = {leaf: self.element(leaf, s, names) for leaf, s in zip(leaves, rest, strict=True)}
-        value = strip(self.expression(i, texts))
-        self.open(sizes, names, simd=True)
-        self.line(f"{name}[{index(offset, target, names)}] = {value}")
+        hoisted = self._hoist(texts, dict(zip(leaves, rest, strict=True)))
+        value, adds = strip(self.expression(i, texts)), name in self.added
+        if adds and value == "0.0":
+            return
+        self.open(sizes[:-1], names[:-1])
+        for local, text in hoisted:
+            self.line(f"{local} = {text}")
+        self.open(sizes[-1:], names[-1:], simd=INDEPENDENT)
+        self.line(f"{name}[{index(offset, target, names)}] {'+=' if adds else '='} {value}")
         self.close(sizes)
+
+    def _hoist(self, texts, strides):
+        """Names in the place of elements that the innermost loop reads again and again, to be given before it."""
+        hoisted = []
+        for leaf, text in texts.items():
+            if strides[leaf][-1:] == (0,) and text.endswith("]"):
+                texts[leaf] = self.accumulator(False)
+                hoisted.append((texts[leaf], text))
+        return hoisted
 
 
 def _position_names(program):

@@ -12,6 +12,8 @@ from ...ir.ops import OPERATIONS
 from ...ir.program import Program
 
 MAX_FUSED = 40  # operations in one expression
+MAX_REPEATED = 3  # and in one that each reader computes for itself
+CHEAP = frozenset(("neg", "add", "sub", "mul"))
 NEVER = 1 << 60
 
 
@@ -59,19 +61,6 @@ def collapse(shape, operands) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
     return tuple(sizes), [tuple(kept) for kept in strides]
 
 
-def loop_arguments(program: Program, i: int) -> tuple[int, ...]:
-    """The arguments that a node reads element by element in a loop, so that they may be computed there."""
-    node = program.nodes[i]
-    row = OPERATIONS[node.op]
-    if node.op == "interp":
-        return node.args[:1]
-    if node.op == "update":
-        return node.args[1:]
-    if row.kind in ("elementwise", "reduction") and node.op != "cumsum" or node.op in ("stack", "concatenate"):
-        return node.args
-    return ()
-
-
 def _loop_shape(program, i, argument):
     """The shape over which a node reads that argument."""
     node = program.nodes[i]
@@ -86,13 +75,14 @@ class Plan:
     def __init__(self, program: Program):
         self.program = program
         self.outputs = {output.node for output in program.outputs}
+        self.arguments = {i: self._find_arguments(i) for i in range(len(program.nodes))}
         self.live = self._find_live()
         self.consumers: dict[int, list[int]] = defaultdict(list)
         for i in self.live:
-            for a in dict.fromkeys(program.nodes[i].args):
+            for a in dict.fromkeys(self.arguments[i]):
                 self.consumers[a].append(i)
         self.fused = self._find_fused()
-        self.root = self._find_roots()
+        self.roots = self._find_roots()
         self.where: dict[int, Where] = {}
         self.members: dict[int, list[int]] = defaultdict(list)
         self.in_place: set[int] = set()
@@ -105,44 +95,88 @@ class Plan:
         """Whether a node has no memory of its own."""
         return self.where[i].owner != i and i not in self.in_place
 
+    def _find_arguments(self, i):
+        """The arguments of a node: those that it writes one behind the other without the reshapes of them."""
+        node = self.program.nodes[i]
+        axis = {"stack": 0, "concatenate": (*node.attrs, 0)[0]}.get(node.op)
+        if axis is None or math.prod(node.shape[:axis]) != 1:
+            return node.args
+        return tuple(map(self._before_reshape, node.args))
+
+    def _before_reshape(self, i):
+        while self.program.nodes[i].op == "reshape":
+            (i,) = self.program.nodes[i].args
+        return i
+
+    def loop_arguments(self, i: int) -> tuple[int, ...]:
+        """The arguments that a node reads element by element in a loop, so that they may be computed there."""
+        op, arguments = self.program.nodes[i].op, self.arguments[i]
+        if op == "interp":
+            return arguments[:1]
+        if op == "update":
+            return arguments[1:]
+        is_loop = OPERATIONS[op].kind in ("elementwise", "reduction") and op != "cumsum"
+        return arguments if is_loop or op in ("stack", "concatenate") else ()
+
     def _find_live(self):
         live, waiting = set(), list(self.outputs)
         while waiting:
             i = waiting.pop()
             if i not in live:
                 live.add(i)
-                waiting.extend(self.program.nodes[i].args)
+                waiting.extend(self.arguments[i])
         return sorted(live)
 
     def _find_fused(self):
-        """Elementwise nodes that are read once, by a loop over their own shape."""
-        nodes, fused, weight = self.program.nodes, set(), {}
+        """Elementwise nodes that are computed where they are read, in loops over their own shape."""
+        fused, weight = set(), {}
         for i in self.live:
             weight[i] = 1
-            for a in loop_arguments(self.program, i):
-                if self._is_fusable(i, a) and weight[i] + weight[a] <= MAX_FUSED:
+            for a in self.loop_arguments(i):
+                if a in fused or (self._is_fusable(i, a) and weight[i] + weight[a] <= MAX_FUSED):
                     weight[i] += weight[a]
                     fused.add(a)
-            if nodes[i].op in ("stack", "concatenate"):
+            if self.program.nodes[i].op in ("stack", "concatenate"):
                 weight[i] = 1
+            if weight[i] <= MAX_REPEATED and self._is_cheap(i, fused):
+                fused.add(i)
         return fused
 
     def _is_fusable(self, i, a):
+        """Whether a node is read once, by a loop over its own shape."""
         nodes = self.program.nodes
         return (
             OPERATIONS[nodes[a].op].kind == "elementwise"
             and len(self.consumers[a]) == 1
-            and nodes[i].args.count(a) == 1
+            and self.arguments[i].count(a) == 1
             and a not in self.outputs
             and nodes[a].shape == _loop_shape(self.program, i, a)
         )
 
+    def _is_cheap(self, i, fused):
+        """Whether to compute a node for each of its readers costs no more than to read it: it is made of one array."""
+        node, readers = self.program.nodes[i], self.consumers[i]
+        return (
+            node.op in CHEAP
+            and len(node.shape) > 0
+            and len(readers) > 1
+            and i not in self.outputs
+            and len(self._arrays_of(i, fused)) == 1
+            and all(i in self.loop_arguments(c) and node.shape == _loop_shape(self.program, c, i) for c in readers)
+        )
+
+    def _arrays_of(self, i, fused):
+        """The arrays that a node's elements are computed from."""
+        nodes = self.program.nodes
+        found = (self._arrays_of(a, fused) if a in fused else {a} for a in self.arguments[i])
+        return {a for part in found for a in part if nodes[a].shape}
+
     def _find_roots(self):
-        """The node in whose loop each node is computed."""
-        root = {}
+        """The nodes in whose loops each node is computed."""
+        roots: dict[int, frozenset[int]] = {}
         for i in reversed(self.live):
-            root[i] = root[self.consumers[i][0]] if i in self.fused else i
-        return root
+            roots[i] = frozenset().union(*(roots[c] for c in self.consumers[i])) if i in self.fused else frozenset((i,))
+        return roots
 
     def _place(self, i):
         node = self.program.nodes[i]
@@ -179,9 +213,8 @@ class Plan:
         for consumer in self.consumers[member]:
             if consumer < i and consumer in self.where and self.where[consumer].owner == self.where[member].owner:
                 continue  # a view or an earlier update: a member of its own
-            if self.root[consumer] > i:
-                return False
-            if self.root[consumer] == i and not self._reads_in_step(member, consumer, i, base):
+            roots = self.roots[consumer]
+            if max(roots) > i or (i in roots and not self._reads_in_step(member, consumer, i, base)):
                 return False
         return True
 
@@ -200,7 +233,7 @@ class Plan:
         members = self.members[owner]
         if any(member in self.outputs for member in members):
             return NEVER
-        return max(self.root[c] for member in members for c in (*self.consumers[member], member))
+        return max(max(self.roots[c]) for member in members for c in (*self.consumers[member], member))
 
 
 def _view_reshape(where, argument, node):
@@ -208,7 +241,11 @@ def _view_reshape(where, argument, node):
         return Where(where.owner, where.offset, (0,) * len(node.shape))
     if is_dense(where.strides, argument.shape):
         return Where(where.owner, where.offset, c_strides(node.shape))
-    return None
+    long = [(n, s) for n, s in zip(argument.shape, where.strides, strict=True) if n != 1]
+    if [n for n, _ in long] != [n for n in node.shape if n != 1]:
+        return None
+    strides = (s for _, s in long)  # only axes of length 1 come and go
+    return Where(where.owner, where.offset, tuple(0 if n == 1 else next(strides) for n in node.shape))
 
 
 def _view_broadcast(where, argument, node):

@@ -55,7 +55,7 @@ def test_slices_are_read_where_they_lie_and_loops_are_fused():
     program = builder.build([("du", builder.add("concatenate", (ends, inner, ends), (0,)))])
     assert body(print_program(program)) == [
         "du[1] = 0.0",
-        "@simd for i in 1:8",
+        "@simd ivdep for i in 1:8",
         "du[i + 1] = u[i] - 2.0 * u[i + 1] + u[i + 2]",
         "end",
         "du[10] = 0.0",
@@ -70,10 +70,10 @@ def test_an_update_of_something_dead_is_in_place():
     du = builder.add("update", (doubled, builder.add("exp", (part,))), ((0,), (2,), (1,)))
     text = print_program(builder.build([("du", du)]))
     assert body(text) == [
-        "@simd for i in 1:4",
+        "@simd ivdep for i in 1:4",
         "du[i] = u[i] * 2.0",
         "end",
-        "@simd for i in 1:2",
+        "@simd ivdep for i in 1:2",
         "du[i] = exp(du[i])",
         "end",
     ]
@@ -110,7 +110,67 @@ def test_no_array_is_copied_per_call_for_a_networks_weights():
     net = builder.add("network", (p, u), (2, 2, 8, 1, "tanh", None, None))
     lines = body(print_program(builder.build([("du", net)])))
     assert not [line for line in lines if re.match(r"q\[.*\] = p\[[^]]*\]$", line)]
-    assert any("p[8*l + j - 8]" in line for line in lines)
+    assert "np_tanh(s1 * p[i] + s2 * p[i + 8] + p[i + 16])" in "".join(lines)
+
+
+def test_an_outer_product_is_added_without_being_stored():
+    builder, _, u, p = make_rhs(6, 4)
+    column, row = (builder.add("reshape", (i,), (shape,)) for i, shape in ((u, (6, 1)), (p, (1, 4))))
+    product = builder.add("reshape", (builder.add("mul", (column, row)),), ((24,),))
+    nothing = builder.constant(np.zeros(2))
+    parts = builder.add("concatenate", (nothing, product, builder.add("neg", (u,))), (0,))
+    parts = print_parts(builder.build([("c_u", u), ("c_p", parts)]), ("c_p",))
+    assert parts.n_numbers == 0
+    assert body(parts.text) == [
+        "for i in 1:6",
+        "s1 = x2[i]",
+        "@simd ivdep for j in 1:4",
+        "y2[4*i + j - 2] += s1 * x3[j]",
+        "end",
+        "end",
+        "@simd ivdep for i in 1:6",
+        "y2[i + 26] += -x2[i]",
+        "end",
+        "@simd ivdep for i in 1:6",
+        "y1[i] = x2[i]",
+        "end",
+    ]
+
+
+def test_an_output_that_is_read_again_is_not_added_to_in_place():
+    builder, _, u, _ = make_rhs(4)
+    value = builder.add("exp", (u,))
+    outputs = [("c_u", builder.add("cumsum", (value,), (0,))), ("c_p", value)]
+    lines = body(print_parts(builder.build(outputs), ("c_p",)).text)
+    assert "q[i] = exp(x2[i])" in lines and "y2[i] += q[i]" in lines
+
+
+def test_what_costs_no_more_than_reading_it_is_computed_where_it_is_read():
+    builder, _, u, _ = make_rhs(4)
+    h = builder.add("exp", (u,))
+    slope = builder.add(
+        "mul", (builder.add("sub", (builder.constant(1.0), h)), builder.add("add", (builder.constant(1.0), h)))
+    )
+    both = [builder.add("sin", (slope,)), builder.add("mul", (slope, u))]
+    lines = body(print_program(builder.build([("du", both[0]), ("rest", both[1])])))
+    assert "y1[i] = np_sin((1.0 - q[i]) * (1.0 + q[i]))" in lines
+    assert "y2[i] = (1.0 - q[i]) * (1.0 + q[i]) * x2[i]" in lines
+
+
+def test_sums_along_columns_go_row_by_row():
+    builder, _, u, _ = make_rhs(60)
+    matrix = builder.add("reshape", (u,), ((6, 10),))
+    total = builder.add("sum", (builder.add("exp", (matrix,)),), ((0,),))
+    assert body(print_program(builder.build([("du", total)]))) == [
+        "@simd ivdep for i in 1:10",
+        "du[i] = zero(T)",
+        "end",
+        "for i in 1:6",
+        "@simd ivdep for j in 1:10",
+        "du[j] += exp(u[10*i + j - 10])",
+        "end",
+        "end",
+    ]
 
 
 def test_a_large_product_is_a_call():
@@ -147,7 +207,7 @@ def test_names_of_inputs_never_reach_the_text():
 
 
 WORDS = set(
-    "function return nothing end begin for in inbounds simd T Inf NaN true false number_type numbers constants "
+    "function return nothing end begin for in inbounds simd ivdep T Inf NaN true false number_type numbers constants "
     "constant_flags indices flags exp expm1 np_tanh sinh cosh atan asinh isnan isfinite zero one muladd convert "
     "w q b c cb ix s x y i j l m t u p du".split()
 )
