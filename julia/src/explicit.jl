@@ -42,19 +42,31 @@ function read_tableau(spec)
     options = Options(1.0, 1.0, 1.0, 0.0, 10, Float64[], false, NO_EVENTS, Norm())
     solution = solve_problem(problem, spec, options; dense = true, everystep = true)
     length(solution.t) == 2 || error("a step of size 1 was not taken by $spec")
-    angles = [(2 * i - 1) * pi / (2 * NODES) for i in 1:NODES]
-    nodes = (1 .- cos.(angles)) ./ 2
+    nodes, factors = interpolation_nodes(NODES)
     values = reduce(hcat, (solution(node) for node in nodes))
-    n = n_calls
+    n = n_calls # of the further stages too, which values between ask for
     a, b = reduce(hcat, places)[1:n, :], solution.u[2][1:n]
     inner = depends_on(a, findall(!iszero, b))
     between = setdiff(depends_on(a, findall(i -> any(!iszero, @view values[i, :]), 1:n)), inner)
     at_end = filter(i -> a[:, i] == b && c[i] == 1, between)
     slots = [something(findlast(k -> k[i] == 1 && count(!iszero, k) == 1, solution.k[2]), 0) for i in 1:n]
-    signs = [isodd(i) ? 1.0 : -1.0 for i in 1:NODES]
     last = isempty(at_end) ? 0 : at_end[1]
-    return Tableau(a, b, c, nodes, values[1:n, :], signs .* sin.(angles), inner, between, last, slots)
+    tableau = Tableau(a, b, c, nodes, values[1:n, :], factors, inner, between, last, slots)
+    for m in 2:(NODES - 1) # as few nodes as give the same polynomials
+        nodes, factors = interpolation_nodes(m)
+        fewer = Tableau(a, b, c, nodes, weights_at(tableau, nodes), factors, inner, between, last, slots)
+        maximum(abs, weights_at(fewer, tableau.nodes) - tableau.values) <= 1.0e-14 * maximum(abs, tableau.values) && return fewer
+    end
+    return tableau
 end
+
+"Chebyshev's nodes for shares of a step, and their factors of barycentric interpolation."
+function interpolation_nodes(m)
+    angles = [(2 * i - 1) * pi / (2 * m) for i in 1:m]
+    return (1 .- cos.(angles)) ./ 2, [isodd(i) ? 1.0 : -1.0 for i in 1:m] .* sin.(angles)
+end
+
+weights_at(tableau, shares) = reduce(hcat, (weigh_stages!(zero(tableau.b), tableau, share) for share in shares))
 
 "The stages that some stages depend on, those included."
 function depends_on(a, stages)

@@ -69,18 +69,26 @@ end
 The slope of what one time adds by the state there; its slope by the parameters that observables see is added to `p_slope`.
 """
 function misfit_slopes!(slope, p_slope, o, u, p, row)
+    o.observe === nothing && !is_linear(o) && return square_slopes!(slope, o, u, row)
     if is_linear(o)
         v = factor(o) .* view(o.weights, :, row)
     else
-        y = measured(o, u, p, row)
-        slope_of(w, difference) = iszero(w) ? 0.0 : 2 * o.factor * w * difference
-        v = [slope_of(o.weights[i, row], y[i] - o.values[i, row]) for i in eachindex(y)]
+        v = square_slopes!(zeros(n_measured(o)), o, measured(o, u, p, row), row)
     end
     o.observe === nothing && return copyto!(slope, v)
     o.sees_data || return pull_back_observables!(slope, p_slope, o.observe, v, u, p, o.times[row])
     z = vcat(u, view(o.values, :, row))
     pulled = pull_back_observables!(similar(z), p_slope, o.observe, v, z, p, o.times[row])
     return copyto!(slope, 1, pulled, 1, length(slope))
+end
+
+"The slopes of weighted squares, 0 where there is no datum."
+function square_slopes!(slope, o, y, row)
+    for i in eachindex(y)
+        w = o.weights[i, row]
+        slope[i] = iszero(w) ? 0.0 : 2 * o.factor * w * (y[i] - o.values[i, row])
+    end
+    return slope
 end
 
 "The value, given the states at all times, and the parameters `there` where events change them."

@@ -92,7 +92,7 @@ end
 
 `y = x' a` for a matrix a of k rows of n numbers, and k numbers of x that are `step` apart.
 """
-function add_rows!(y, before_y, x, before_x, step, a, before_a, k, n)
+@inline function add_rows!(y, before_y, x, before_x, step, a, before_a, k, n)
     n >= 8 && return add_wide_rows!(Val(8), y, before_y, x, before_x, step, a, before_a, k, n)
     n >= 4 && return add_wide_rows!(Val(4), y, before_y, x, before_x, step, a, before_a, k, n)
     n == 3 && return add_narrow_rows!(Val(3), y, before_y, x, before_x, step, a, before_a, k)
@@ -102,7 +102,7 @@ function add_rows!(y, before_y, x, before_x, step, a, before_a, k, n)
 end
 
 "With all sums in registers."
-function add_narrow_rows!(::Val{N}, y, before_y, x, before_x, step, a, before_a, k) where {N}
+@inline function add_narrow_rows!(::Val{N}, y, before_y, x, before_x, step, a, before_a, k) where {N}
     sums, columns = ntuple(_ -> 0.0, Val(N)), ntuple(j -> before_a + j, Val(N))
     if step == 1
         @inbounds @simd for l in 1:k
@@ -120,7 +120,7 @@ function add_narrow_rows!(::Val{N}, y, before_y, x, before_x, step, a, before_a,
 end
 
 "In pieces of N columns, up to four at a time; the last ends with the row, whatever of it was done before."
-function add_wide_rows!(::Val{N}, y, before_y, x, before_x, step, a, before_a, k, n) where {N}
+@inline function add_wide_rows!(::Val{N}, y, before_y, x, before_x, step, a, before_a, k, n) where {N}
     j, left = 0, cld(n, N)
     while left > 0
         arguments = (y, before_y, x, before_x, step, a, before_a, k, n, j)
@@ -161,7 +161,7 @@ end
 
 `y = a x` for a matrix a of m rows of k numbers.
 """
-function dot_rows!(y, before_y, a, before_a, x, before_x, m, k)
+@inline function dot_rows!(y, before_y, a, before_a, x, before_x, m, k)
     if m < 4
         for i in 0:(m - 1)
             dot_pieces!(Val(1), y, before_y, a, before_a, x, before_x, k, i)

@@ -12,7 +12,7 @@ from .program import Output, Program, ProgramBuilder
 from .rewrite import inline_program
 from .simplify import simplify_program
 
-LEAST = 500  # elements of all outer products, from which keeping factors pays
+LEAST = 4000  # elements of all outer products, from which keeping factors pays
 
 
 class Block(NamedTuple):
