@@ -67,12 +67,12 @@ end
 
 # ---- vectors of numbers
 
-const Lanes{N} = NTuple{N, VecElement{Float64}}
+const Packed{N} = NTuple{N, VecElement{Float64}}
 
 for N in (4, 8)
     name = "llvm.fmuladd.v$(N)f64"
-    @eval @inline muladd_lanes(a::Lanes{$N}, b::Lanes{$N}, c::Lanes{$N}) =
-        ccall($name, llvmcall, Lanes{$N}, (Lanes{$N}, Lanes{$N}, Lanes{$N}), a, b, c)
+    @eval @inline muladd_packed(a::Packed{$N}, b::Packed{$N}, c::Packed{$N}) =
+        ccall($name, llvmcall, Packed{$N}, (Packed{$N}, Packed{$N}, Packed{$N}), a, b, c)
     text = """
     declare double @llvm.vector.reduce.fadd.v$(N)f64(double, <$N x double>)
     define double @entry(<$N x double> %x) alwaysinline {
@@ -80,12 +80,12 @@ for N in (4, 8)
         ret double %s
     }
     """
-    @eval @inline sum_lanes(x::Lanes{$N}) = Base.llvmcall(($text, "entry"), Float64, Tuple{Lanes{$N}}, x)
+    @eval @inline sum_packed(x::Packed{$N}) = Base.llvmcall(($text, "entry"), Float64, Tuple{Packed{$N}}, x)
 end
 
-@inline fill_lanes(::Val{N}, x) where {N} = ntuple(_ -> VecElement(x), Val(N))
-@inline load_lanes(::Val{N}, x, before) where {N} = unsafe_load(Ptr{Lanes{N}}(pointer(x, before + 1)))
-@inline store_lanes!(x, before, lanes::Lanes) = unsafe_store!(Ptr{typeof(lanes)}(pointer(x, before + 1)), lanes)
+@inline fill_packed(::Val{N}, x) where {N} = ntuple(_ -> VecElement(x), Val(N))
+@inline load_packed(::Val{N}, x, before) where {N} = unsafe_load(Ptr{Packed{N}}(pointer(x, before + 1)))
+@inline store_packed!(x, before, lanes::Packed) = unsafe_store!(Ptr{typeof(lanes)}(pointer(x, before + 1)), lanes)
 
 """
     add_rows!(y, before_y, x, before_x, step, a, before_a, k, n)
@@ -136,25 +136,25 @@ end
 
 @inline function add_pieces!(::Val{N}, ::Val{B}, y, before_y, x, before_x, step, a, before_a, k, n, j) where {N, B}
     starts = ntuple(b -> min(j + N * (b - 1), n - N), Val(B))
-    even = odd = ntuple(_ -> fill_lanes(Val(N), 0.0), Val(B)) # two sums, each waits for itself only
+    even = odd = ntuple(_ -> fill_packed(Val(N), 0.0), Val(B)) # two sums, each waits for itself only
     GC.@preserve y x a begin
         row, place = before_a, before_x + 1
         @inbounds for _ in 1:(k >> 1)
-            even = add_products(even, fill_lanes(Val(N), x[place]), a, row, starts)
-            odd = add_products(odd, fill_lanes(Val(N), x[place + step]), a, row + n, starts)
+            even = add_products(even, fill_packed(Val(N), x[place]), a, row, starts)
+            odd = add_products(odd, fill_packed(Val(N), x[place + step]), a, row + n, starts)
             row += 2 * n
             place += 2 * step
         end
-        isodd(k) && (even = add_products(even, fill_lanes(Val(N), @inbounds x[place]), a, row, starts))
-        one = fill_lanes(Val(N), 1.0)
-        map((s, t, start) -> store_lanes!(y, before_y + start, muladd_lanes(one, s, t)), even, odd, starts)
+        isodd(k) && (even = add_products(even, fill_packed(Val(N), @inbounds x[place]), a, row, starts))
+        one = fill_packed(Val(N), 1.0)
+        map((s, t, start) -> store_packed!(y, before_y + start, muladd_packed(one, s, t)), even, odd, starts)
     end
     return nothing
 end
 
 "To each sum x times the numbers of a behind its start."
-@inline add_products(sums::NTuple{B, Lanes{N}}, x::Lanes{N}, a, before, starts) where {B, N} =
-    map((s, start) -> muladd_lanes(x, load_lanes(Val(N), a, before + start), s), sums, starts)
+@inline add_products(sums::NTuple{B, Packed{N}}, x::Packed{N}, a, before, starts) where {B, N} =
+    map((s, start) -> muladd_packed(x, load_packed(Val(N), a, before + start), s), sums, starts)
 
 """
     dot_rows!(y, before_y, a, before_a, x, before_x, m, k)
@@ -177,17 +177,17 @@ end
 "B rows at a time, from row i."
 @inline function dot_pieces!(::Val{B}, y, before_y, a, before_a, x, before_x, k, i) where {B}
     rows = ntuple(b -> before_a + (i + b - 1) * k, Val(B))
-    wide, narrow = ntuple(_ -> fill_lanes(Val(8), 0.0), Val(B)), ntuple(_ -> fill_lanes(Val(4), 0.0), Val(B))
+    wide, narrow = ntuple(_ -> fill_packed(Val(8), 0.0), Val(B)), ntuple(_ -> fill_packed(Val(4), 0.0), Val(B))
     GC.@preserve a x begin
         l = 0
         while l + 8 <= k
-            wide = add_products(wide, load_lanes(Val(8), x, before_x + l), a, l, rows)
+            wide = add_products(wide, load_packed(Val(8), x, before_x + l), a, l, rows)
             l += 8
         end
-        totals = map(sum_lanes, wide)
+        totals = map(sum_packed, wide)
         if l + 4 <= k
-            narrow = add_products(narrow, load_lanes(Val(4), x, before_x + l), a, l, rows)
-            totals = map((total, s) -> total + sum_lanes(s), totals, narrow)
+            narrow = add_products(narrow, load_packed(Val(4), x, before_x + l), a, l, rows)
+            totals = map((total, s) -> total + sum_packed(s), totals, narrow)
             l += 4
         end
         @inbounds while l < k
