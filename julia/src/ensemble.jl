@@ -4,7 +4,7 @@
 "Memory of its own for each of several tasks that run side by side."
 fork(::Nothing) = nothing
 fork(work::Work) = Work(work.constants, work.constant_flags, work.indices, work.n_numbers, length(work.flags))
-fork(program::Program) = Program(program.function!, fork(program.work))
+fork(program::Program) = Program(program.function!, fork(program.work), fork(program.pullback), program.blocks)
 fork(generated::T) where {T <: Union{Generated, GeneratedProduct, GeneratedSecond}} = T(fork(generated.program))
 fork(d::Derivatives) = Derivatives(
     fork(d.entries), d.rows, d.columns, similar(d.values), d.prototype, fork(d.time), fork(d.product), fork(d.second),

@@ -1,19 +1,65 @@
 # Several objectives of one x, and penalties of x, as one.
 
+"What a run of all parts in one thread has shown: its word, whose algorithm is made by it, and its seconds."
+mutable struct LastRun
+    word::String
+    seconds::Float64
+end
+
 """
     ObjectiveSum
 
 The sum of objectives, each a function of the elements `picks` of x, and of penalties: Programs of x with one output. If there
-is a `batch`, places of parts, gradients are those of these in place of all.
+is a `batch`, places of parts, gradients are those of these in place of all. Parts of different `shares` have memory of their own,
+so that these can be solved side by side.
 """
 struct ObjectiveSum
     parts::Vector{Objective}
     picks::Vector{Vector{Int}}
     penalties::Vector{Program}
     batch::Vector{Int}
+    shares::Vector{Vector{Int}}
+    last::LastRun
 end
 
-ObjectiveSum(parts, picks, penalties) = ObjectiveSum(parts, picks, penalties, Int[])
+function ObjectiveSum(parts, picks, penalties)
+    n = all(can_fork, parts) ? min(Threads.nthreads(), length(parts)) : 1
+    shares = [collect(k:n:length(parts)) for k in 1:n]
+    for k in 2:n, place in shares[k]
+        parts[place] = fork(parts[place], k)
+    end
+    return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", 0.0))
+end
+
+can_fork(o::Objective) = isempty(o.options.events) && all(can_fork, (o.f, o.observe, o.whole))
+can_fork(::Nothing) = true
+can_fork(f::RightHandSide) = f.generic isa Generic && can_fork(f.generic.program.pullback)
+can_fork(program::Program) = program.function! isa RuntimeGeneratedFunction # a tape is not
+
+"The same with memory of the k-th of several tasks."
+function fork(o::Objective, k)
+    copies(f) = f === nothing ? nothing : forks(f, k)[k]
+    return Objective(
+        copies(o.f), fork(o.parametrization), o.t0, o.times, o.values, o.weights, o.n_parameters, o.options, o.word, o.sensitivity,
+        o.rows, o.factor, o.picks_sensitivity, o.n_states, copies(o.observe), o.sees_data, copies(o.whole)
+    )
+end
+
+const WORTH = 5.0e-4 # seconds of all parts: threads that sleep take some 50 microseconds to wake
+
+"Call `run(k)` for some parts, side by side where that pays; where each is solved, its result does not depend on it."
+function each_part(run, o::ObjectiveSum, places)
+    word = o.parts[1].word
+    is_alone = length(o.shares) == 1 || Threads.threadpool() != :default || any(part -> part.sensitivity != "discrete", o.parts)
+    if is_alone || o.last.word != word || o.last.seconds < WORTH
+        start = time_ns()
+        foreach(run, places)
+        o.last.word, o.last.seconds = word, (time_ns() - start) / 1.0e9
+    else
+        share_out((_, k) -> foreach(place -> place in places && run(place), o.shares[k]), length(o.shares), length(o.shares))
+    end
+    return nothing
+end
 
 "Look at some parts only, or at all if there are none."
 use_batch!(o::ObjectiveSum, batch) = (copy!(o.batch, batch); nothing)
@@ -38,9 +84,13 @@ penalty_values(::Objective, x) = Float64[]
 penalty_values(o::ObjectiveSum, x) = Float64[penalty_value(penalty, x) for penalty in o.penalties]
 
 function objective_value(o::ObjectiveSum, x::Vector{Float64})
-    total = sum(objective_value(part, x[picks]) for (part, picks) in zip(o.parts, o.picks) if part.rows > 0; init = 0.0)
-    return total + sum(penalty_values(o, x))
+    values = fill(NaN, length(o.parts))
+    places = used_parts(o)
+    each_part(k -> values[k] = objective_value(o.parts[k], x[o.picks[k]]), o, places)
+    return sum(k -> values[k], places; init = 0.0) + sum(penalty_values(o, x))
 end
+
+used_parts(o) = filter(k -> o.parts[k].rows > 0, eachindex(o.parts))
 
 function penalty_value(penalty, x)
     out = Vector{eltype(x)}(undef, 1)
@@ -51,18 +101,19 @@ end
 "Value and gradient; NaN everywhere if a solve fails."
 function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     total, gradient, slope = 0.0, zero(x), similar(x)
-    for k in (is_whole(o) ? eachindex(o.parts) : o.batch)
-        part, picks = o.parts[k], o.picks[k]
-        part.rows > 0 || continue
-        value, part_gradient = objective_gradient(part, x[picks])
+    places = is_whole(o) ? used_parts(o) : filter(k -> o.parts[k].rows > 0, o.batch)
+    found = fill((NaN, x), length(o.parts))
+    each_part(k -> found[k] = objective_gradient(o.parts[k], x[o.picks[k]]), o, places)
+    for k in places
+        value, part_gradient = found[k]
         isfinite(value) || return NaN, fill!(gradient, NaN)
         total += value
-        for (i, place) in enumerate(picks)
+        for (i, place) in enumerate(o.picks[k])
             gradient[place] += part_gradient[i]
         end
     end
     if !is_whole(o) # it stands for all
-        share = count(part -> part.rows > 0, o.parts) / length(o.batch)
+        share = length(used_parts(o)) / length(o.batch)
         total, gradient = share * total, share .* gradient
     end
     for penalty in o.penalties
