@@ -12,6 +12,9 @@ without a first stage on a tenth of the data's span (as in diffrax's own example
 The loss is the mean over all data of squares, each state divided by its deviation. Times are those of training: what is
 compiled before the first step is told apart. A run that hasn't arrived after ``LIMIT`` seconds is given up, a contender
 after ``BUDGET``.
+
+``--members 8`` measures in place of this how long so many members of ``ps.fit_ensemble`` take, one after the other and
+in processes, whose start is counted, and compares their bits.
 """
 
 import argparse
@@ -143,7 +146,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", action="append", choices=list(TARGETS))
     parser.add_argument("--torch")
+    parser.add_argument("--members", type=int)
     arguments = parser.parse_args()
+    if arguments.members:
+        return compare_members(arguments.members)
     executable, project, *_ = apply_route(find_route())
     here = Path(__file__).parent
     julia = [executable, f"--project={project}", str(here / "fits.jl")]
@@ -165,6 +171,23 @@ def main():
         by_hand = min((run[0] for run in runs[2:] if run[0] is not None), default=None)
         ratios = [_ratio(by_hand, runs[0][0]), _ratio(runs[2][0], runs[1][0])]
         print(f"{name} | {target:.0e} | " + " | ".join(shown + ratios), flush=True)
+
+
+def compare_members(members):
+    """Print seconds of an ensemble one after the other and in processes."""
+    case = CASES["hares and lynxes, 356 weights"]()
+    options = {"algorithm": "Tsit5", "rtol": RTOL, "atol": ATOL, "progress": False, "verify": "never"}
+    for engine in ("julia", "diffrax"):
+        given = {"engine": engine, "optimizer": [ps.Adam(steps=2000), ps.LBFGS(steps=1000)], **options}
+        ps.fit(case.problem, case.data, **(given | {"optimizer": [ps.Adam(steps=8), ps.LBFGS(steps=2)]}))
+        found, took = [], []
+        for parallel in ("serial", "processes"):
+            began = time.perf_counter()
+            one = ps.fit_ensemble(case.problem, case.data, members=members, parallel=parallel, **given)
+            took.append(time.perf_counter() - began)
+            found.append(np.array([member.problem.p_values for member in one.members]))
+        same = "the same bits" if np.array_equal(*found) else "other bits"
+        print(f"{engine}: {members} members {took[0]:.1f} s, in processes {took[1]:.1f} s, {same}", flush=True)
 
 
 def _ratio(theirs, ours):

@@ -18,7 +18,7 @@ import xarray as xr
 
 import pysciml as ps
 
-NOISES = (0.01,)  # standard deviation over the mean of each state
+NOISES = (0.01, 0.03, 0.05)  # standard deviation over the mean of each state
 SEEDS = 50
 U0 = {"u": 0.44249296, "v": 4.6280594}
 TIMES, FAR = np.linspace(0, 3, 31), np.linspace(0, 15, 151)

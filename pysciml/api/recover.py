@@ -17,7 +17,7 @@ from ..ir.program import Input, ProgramBuilder
 from ..problems.times import read_times
 from ..recovery.library import Library, Term, evaluate_terms
 from ..recovery.replacement import find_network, name_inputs, network_inputs, replace_network
-from ..recovery.sparse import Sparse, check_pysindy, sparse_path
+from ..recovery.sparse import Sparse, check_pysindy, exchanges, sparse_path
 from ..tracing.layout import Entry
 from .fit import fit
 from .fit_result import FitResult
@@ -27,6 +27,7 @@ from .solve import solve
 
 METHODS = ("pysindy",)
 PATIENCE = 2  # candidates in a row that are worse than the best before the search ends
+EXCHANGES = 8  # of a term for another, at most, that are tried at once
 PRECISION = 10.0  # times the relative tolerance: what a solve's own error may be
 
 
@@ -93,7 +94,10 @@ def recover(
     The best candidate has the least ``n log(loss) + k log(n) + 2 log(c)``, of a likelihood ``2 loss`` in place of the
     first, with n data and k terms, which can be chosen in c ways (the extended Bayesian information criterion: of so
     many choices some fit the noise); a loss below what the solves' tolerance leaves counts as that. The search ends
-    when two candidates in a row are worse than the best before them.
+    when two candidates in a row are worse than the best before them. A network that learnt noisy data says something
+    else than they do; so the best is then changed, a term of it left out, or one or two exchanged for another, as long
+    as that makes it better in the model. Those exchanges are tried that say best what the network does. (Each candidate
+    compiles anew on diffrax, which takes seconds.)
 
     References
     ----------
@@ -116,10 +120,12 @@ def recover(
     terms = (library or Library()).terms(entry.network.in_size)
     inputs, outputs = _sample(result, entry, samples)
     names = name_inputs(result.problem, entry)
-    path = sparse_path(evaluate_terms(terms, inputs), outputs, most_terms or 4 * entry.network.out_size)
+    columns = evaluate_terms(terms, inputs)
+    path = sparse_path(columns, outputs, most_terms or 4 * entry.network.out_size)
     if not path:
         raise ProblemError(f"recover: {entry.name!r} is zero along the fit, so there is nothing to say by equations")
-    found = _refit(result, entry, terms, path, words | {"progress": progress}, held_out)
+    search = _Search(result, entry, terms, words | {"progress": progress}, held_out)
+    path, found = search.exchange(columns, outputs, path, search.follow(path))
     best = min(range(len(found)), key=lambda k: found[k].criterion)
     chosen = found[best].result
     if chosen is None:
@@ -213,25 +219,58 @@ class _Refit:
     held_out: float
 
 
-def _refit(result, entry, terms, path: list[Sparse], words, held_out) -> list[_Refit]:
-    """Fits with one candidate after the other, until they get no better."""
-    found: list[_Refit] = []
-    least, worse = np.inf, 0
-    for candidate in path:
-        problem, names = replace_network(result.problem, entry, terms, candidate.coefficients)
-        own = words | {"trainable": words["trainable"] | dict.fromkeys(names, True)}
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What candidates are fitted in, and how."""
+
+    result: FitResult
+    entry: Entry
+    terms: tuple[Term, ...]
+    words: dict
+    held_out: xr.Dataset | None
+
+    def fit(self, candidate: Sparse) -> _Refit:
+        """A fit with one candidate."""
+        problem, names = replace_network(self.result.problem, self.entry, self.terms, candidate.coefficients)
+        own = self.words | {"trainable": self.words["trainable"] | dict.fromkeys(names, True)}
         try:
-            fitted = fit(problem, result.data, **own)
-            criterion = _criterion(fitted, candidate)
-            found.append(_Refit(fitted, names, criterion, _held_out_error(fitted, held_out)))
+            fitted = fit(problem, self.result.data, **own)
+            return _Refit(fitted, names, _criterion(fitted, candidate), _held_out_error(fitted, self.held_out))
         except SolveFailed:
-            criterion = np.inf
-            found.append(_Refit(None, names, np.inf, np.inf))
-        worse = 0 if criterion < least else worse + (least < np.inf)
-        least = min(least, criterion)
-        if worse == PATIENCE:
-            break
-    return found
+            return _Refit(None, names, np.inf, np.inf)
+
+    def follow(self, path: list[Sparse]) -> list[_Refit]:
+        """Fits with one candidate after the other, until they get no better."""
+        found: list[_Refit] = []
+        least, worse = np.inf, 0
+        for candidate in path:
+            found.append(self.fit(candidate))
+            criterion = found[-1].criterion
+            worse = 0 if criterion < least else worse + (least < np.inf)
+            least = min(least, criterion)
+            if worse == PATIENCE:
+                break
+        return found
+
+    def exchange(self, columns, outputs, path, found) -> tuple[list[Sparse], list[_Refit]]:
+        """Exchanges in the best candidate, as long as they make it better; all candidates, the fitted ones first."""
+        tried, fits = path[: len(found)], list(found)
+        known = {one.coefficients.astype(bool).tobytes() for one in tried}
+        best = int(np.argmin([one.criterion for one in fits]))
+        while (chosen := fits[best].result) is not None and chosen.loss > _floor(chosen):
+            for candidate in exchanges(columns, outputs, tried[best].coefficients, EXCHANGES):
+                support = candidate.coefficients.astype(bool).tobytes()
+                if support in known:
+                    continue
+                known.add(support)
+                tried.append(candidate)
+                fits.append(self.fit(candidate))
+                if fits[-1].criterion < fits[best].criterion:
+                    best = len(fits) - 1
+                    break
+            else:
+                break
+        return [*tried, *(one for one in path if one.coefficients.astype(bool).tobytes() not in known)], fits
 
 
 def _criterion(fitted: FitResult, candidate: Sparse) -> float:
@@ -241,8 +280,12 @@ def _criterion(fitted: FitResult, candidate: Sparse) -> float:
     said = fitted.settings["loss"]
     if any(f"{kind.__name__}(" in said for kind in LIKELIHOODS):
         return 2 * fitted.loss + paid
-    floor = (PRECISION * fitted.settings["rtol"]) ** 2
-    return n * np.log(max(fitted.loss, floor)) + paid
+    return n * np.log(max(fitted.loss, _floor(fitted))) + paid
+
+
+def _floor(fitted):
+    """The loss that a solve's own error may be."""
+    return (PRECISION * fitted.settings["rtol"]) ** 2
 
 
 def _held_out_error(fitted: FitResult, held_out: xr.Dataset | None) -> float:

@@ -119,4 +119,5 @@ def run_least_squares(
         tolerances = dict.fromkeys(("ftol", "xtol", "gtol"), TOLERANCE)
         least_squares(residuals_at, start.x, jacobian_at, method="trf", max_nfev=stage.steps + 1, **tolerances)
 
-    return trials.run(loop, (request.objective.parts[0].solve.algorithm, "forward"))
+    with np.errstate(over="ignore", invalid="ignore"):  # where a trial is far off
+        return trials.run(loop, (request.objective.parts[0].solve.algorithm, "forward"))

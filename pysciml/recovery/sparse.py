@@ -4,12 +4,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import combinations
 
 import numpy as np
 
 from ..errors import ProblemError
 
 DEPENDENT = 1e-8  # share of a column that isn't in the span of simpler ones, below which it says nothing new
+TINY = np.finfo(float).tiny
 RIDGE = 1e-10  # of the searches, on columns of length one: their coefficients are computed again without it
 
 
@@ -56,6 +58,46 @@ def sparse_path(columns: np.ndarray, outputs: np.ndarray, most_terms: int) -> li
     return found
 
 
+def exchanges(columns: np.ndarray, outputs: np.ndarray, coefficients: np.ndarray, most: int) -> list[Sparse]:
+    """Candidates near one ``(output, term)``: a term left out, or one or two of an output exchanged for another.
+
+    All of the first, and of each kind of the others the ``most`` that say best what ``outputs (sample, output)`` are,
+    as in :func:`sparse_path`.
+    """
+    kept = _independent(columns)
+    fewer: list[Sparse] = []
+    others: dict[int, list[Sparse]] = {1: [], 2: []}
+    for j, row in enumerate(coefficients):
+        support = np.flatnonzero(row)
+        for size in others:
+            for gone in combinations(support, size):
+                rest = np.setdiff1d(support, gone)
+                if size == 1:
+                    fewer.append(_with_support(columns, outputs, coefficients, j, rest))
+                more = [k for k in kept if k not in support]
+                others[size] += [_with_support(columns, outputs, coefficients, j, np.append(rest, k)) for k in more]
+    found = [one for one in fewer if one.n_terms]
+    for kind in others.values():
+        found += sorted(kind, key=lambda one: float(np.sum(one.error**2)))[:most]
+    return found
+
+
+def _with_support(columns, outputs, coefficients, j, support) -> Sparse:
+    """Other terms for one output."""
+    changed = coefficients.copy()
+    changed[j] = _solve(columns, outputs[:, j], support)
+    left = outputs - columns @ changed.T
+    return Sparse(changed, np.sqrt(np.sum(left**2, axis=0) / np.maximum(np.sum(outputs**2, axis=0), TINY)))
+
+
+def _solve(columns, output, support):
+    """The coefficients ``(term,)`` of some terms by least squares."""
+    full = np.zeros(columns.shape[1])
+    size = np.linalg.norm(columns[:, support], axis=0)
+    full[support] = np.linalg.lstsq(columns[:, support] / size, output)[0] / size
+    return full
+
+
 def _independent(columns) -> list[int]:
     """Columns that are finite and no combination of earlier ones."""
     basis, kept = np.zeros((len(columns), 0)), []
@@ -80,13 +122,10 @@ def _path_of(columns, kept, output, most_terms) -> list[tuple[np.ndarray, float]
         return [best[0]]
     for support in _supports(columns[:, kept], output, most_terms):
         chosen = [kept[k] for k in support]
-        size = np.linalg.norm(columns[:, chosen], axis=0)
-        solved = np.linalg.lstsq(columns[:, chosen] / size, output)[0] / size
-        left = output - columns[:, chosen] @ solved
+        full = _solve(columns, output, chosen)
+        left = output - columns[:, chosen] @ full[chosen]
         error = float(left @ left) / total
         if len(chosen) not in best or error < best[len(chosen)][1]:
-            full = np.zeros(columns.shape[1])
-            full[chosen] = solved
             best[len(chosen)] = (full, error)
     longest = next(n for n in range(len(best) + 1) if n not in best)
     return [best[n] for n in range(longest)]

@@ -17,18 +17,18 @@ def results():
 
 
 def test_the_form_is_found(results):
-    for noise in ("0.01",):
+    for noise, least in {"0.01": 45, "0.03": 45, "0.05": 35}.items():
         rows = results[noise]
         assert [row["seed"] for row in rows] == list(range(50))
-        assert sum(row["found"] for row in rows) >= 45
+        assert sum(row["found"] for row in rows) >= least
 
 
-@pytest.mark.parametrize("seed", [0, 25])
-def test_a_seed_again(results, seed):
+@pytest.mark.parametrize(("noise", "seed"), [(0.01, 0), (0.01, 25), (0.05, 2)])  # the last by exchanges
+def test_a_seed_again(results, noise, seed):
     require_engine("julia")
     spec = importlib.util.spec_from_file_location("missing_term", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    row, old = script.run_seed(0.01, seed), results["0.01"][seed]
+    row, old = script.run_seed(noise, seed), results[str(noise)][seed]
     assert row["found"] == old["found"]
     assert row["factors"] == pytest.approx(old["factors"], rel=1e-3)

@@ -5,7 +5,7 @@ import pytest
 
 import pysciml as ps
 from pysciml.recovery.library import evaluate_terms
-from pysciml.recovery.sparse import sparse_path
+from pysciml.recovery.sparse import exchanges, sparse_path
 
 NAMES = ("hare", "lynx")
 RANDOM = np.random.default_rng(1)
@@ -62,3 +62,23 @@ def test_columns_that_say_nothing_new_are_left_out():
 def test_bad_libraries(words, message):
     with pytest.raises(ps.ProblemError, match=message):
         ps.Library(**words)
+
+
+def test_exchanges_are_what_is_near():
+    """One term less, one for another, two for one; of the others those that say best what there is to say."""
+    x = np.random.default_rng(3).random((60, 2)) + 0.5
+    columns = np.column_stack([x[:, 0], x[:, 1], x[:, 0] * x[:, 1], x[:, 0] ** 2, x[:, 1] ** 2, np.sin(x[:, 0])])
+    outputs = np.column_stack([columns[:, 2], 2.0 * columns[:, 3]])
+    wrong = np.zeros((2, 6))
+    wrong[0, [0, 1]], wrong[1, 5] = 1.0, 3.0
+    found = exchanges(columns, outputs, wrong, 2)
+    supports = [tuple(map(tuple, np.argwhere(one.coefficients).tolist())) for one in found]
+    assert supports[:3] == [((0, 1), (1, 5)), ((0, 0), (1, 5)), ((0, 0), (0, 1))]
+    assert len(found) == 3 + 2 + 2 and ((0, 0), (0, 2), (1, 5)) in supports[3:5] and ((0, 2), (1, 5)) in supports[5:]
+    for one in found:
+        assert one.error == pytest.approx(
+            np.linalg.norm(outputs - columns @ one.coefficients.T, axis=0) / np.linalg.norm(outputs, axis=0), abs=1e-14
+        )
+    (exact,) = [one for one in found[5:] if one.coefficients[0, 2]]
+    assert exact.coefficients[0, 2] == pytest.approx(1.0) and exact.error[0] < 1e-12
+    assert all(one.n_terms for one in exchanges(columns, outputs, np.eye(2, 6)[:1] * np.array([[1.0], [0.0]]), 2))
