@@ -4,11 +4,15 @@
 are drawn again and again; each time the model is fitted from the same wrong start, and intervals of level 0.9 are
 computed by ``standard_errors`` and by ``profile``. Writes ``coverage.json``.
 
+``--posterior 40`` does the same with the quantiles of ``posterior`` in the first so many repetitions (needs BlackJAX;
+hours), with priors that are lognormal about the start, and writes ``coverage_posterior.json``.
+
 What was fixed before the first run: models, true values, starts, numbers of data, seeds, ``REPETITIONS`` and
 ``BAND``. Judged is the share of all intervals of a model and a method that hold the truth, those of its scatter left
 out; a repetition without an interval holds nothing.
 """
 
+import argparse
 import json
 import time
 from collections.abc import Callable
@@ -18,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 import xarray as xr
 
 import pysciml as ps
@@ -122,6 +127,29 @@ def repeat(name, number):
     return row | {"seconds": round(time.perf_counter() - begin, 3)}
 
 
+def repeat_posterior(name, number):
+    """The same by draws: quantiles of each parameter, from the values that a fit has found."""
+    case = cases()[name]
+    data = make_data(case, np.random.default_rng([sorted(cases()).index(name), number]))
+    start = case.guess["p"] | {f"u0_{state}": value for state, value in case.guess.get("u0", {}).items()}
+    priors = {parameter: scipy.stats.lognorm(1.0, scale=start[parameter]) for parameter in case.true}
+    fitted = {"loss": case.loss, "trainable": list(case.true), **OPTIONS}
+    begin = time.perf_counter()
+    row = {"number": number, "names": list(case.true)}
+    try:
+        optimizer = [ps.Adam(0.02, steps=200), ps.LBFGS(steps=100)]
+        more = {"optimizer": optimizer, "strategy": (), "progress": False, "verify": "never"}
+        result = ps.fit(case.truth.remake(**case.guess), data, **fitted, **more)
+        chains = {"chains": 2, "tune": 300, "draws": 500, "seed": number, "progress": False}
+        draws = ps.posterior(result.problem, data, priors=priors, **fitted, **chains)["posterior"]
+    except ps.PySciMLError as error:
+        return row | {"posterior": {"error": str(error)}}
+    tail = 0.5 - 0.5 * LEVEL
+    ends = {"lower": tail, "upper": 1 - tail}
+    found = {end: [float(draws[one].quantile(q)) for one in case.true] for end, q in ends.items()}
+    return row | {"posterior": found, "seconds": round(time.perf_counter() - begin, 3)}
+
+
 def coverage(rows, method, true):
     """The share of intervals that hold the truth, by parameter, of all ``rows``."""
     held = {name: 0 for name in true}
@@ -141,15 +169,20 @@ def judged(rows, method, true):
 
 def main():
     """Repeat everything, write it down, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--posterior", type=int, metavar="REPETITIONS")
+    n_posterior = parser.parse_args().posterior
+    methods, run = (("posterior",), repeat_posterior) if n_posterior else (METHODS, repeat)
     results = {"date": str(date.today()), "pysciml": ps.__version__, "level": LEVEL, "rows": {}}
     for name, case in cases().items():
-        rows = results["rows"][name] = [repeat(name, number) for number in range(REPETITIONS)]
-        for method in METHODS:
+        rows = results["rows"][name] = [run(name, number) for number in range(n_posterior or REPETITIONS)]
+        for method in methods:
             shares = coverage(rows, method, case.true)
             told = ", ".join(f"{key} {share:.1%}" for key, share in shares.items())
-            print(f"| {name} | {method} | {judged(rows, method, case.true):.1%} | {told} |")
+            print(f"| {name} | {method} | {judged(rows, method, case.true):.1%} | {told} |", flush=True)
         results["versions"] = versions(case)
-    Path(__file__).with_suffix(".json").write_text(json.dumps(rounded(results)) + "\n")
+    file = "coverage_posterior.json" if n_posterior else "coverage.json"
+    Path(__file__).with_name(file).write_text(json.dumps(rounded(results)) + "\n")
 
 
 def rounded(value):
