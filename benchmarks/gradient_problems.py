@@ -167,7 +167,7 @@ def stiff_network():
 
 
 def brusselator(n=32):
-    """Both rates as fields on n x n cells, 10 times."""
+    """Both rates as fields on n x n cells, 10 times. Stability limits Tsit5's steps: its gradient is 67 % off."""
     case = problems.brusselator(n)
     h, cells = 1.0 / (n - 1), n * n
 
@@ -186,7 +186,7 @@ def brusselator(n=32):
     fields = np.concatenate([np.full(cells, 1.0), np.full(cells, 3.4)])
     problem = ps.ODEProblem(lambda t, u, p: f(t, u, p.fields, np), case.u0, (0.0, 1.0), {"fields": fields})
     data = 1.1 * solution(problem, np.linspace(0.1, 1.0, 10), "Rodas5P", 1e-7)
-    return Case(problem, data, f, ("Tsit5", "Rodas5P"), None, 1e-5, 1e-5, False)
+    return Case(problem, data, f, ("Rodas5P",), None, 1e-5, 1e-5, False)
 
 
 CASES = {
