@@ -51,7 +51,7 @@ const HUGE_ERROR = 1.0e9
 The solvers' norm, in which NaN is huge: a trial step outside the model's domain is a rejected step. Of a state that is several lanes
 wide it is the largest of the lanes' own: the worst of them decides on steps.
 """
-struct Norm
+struct Norm <: Function # which broadcasts take for one thing
     sums::Vector64 # one a lane; none: a state is one
 end
 

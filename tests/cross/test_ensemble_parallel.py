@@ -59,6 +59,20 @@ def test_threads_share_no_memory_of_stiff_methods(algorithm):
     assert serial.attrs["status"] == "SUCCESS" and (serial.statistics.sel(statistic="jacobian_evaluations") > 0).all()
 
 
+@pytest.mark.parametrize(
+    "algorithm", ["Rodas5P", "FBDF", "KenCarp4", "Vern7", "auto", ps.Algorithm("KenCarp4", linear_solver="GMRES")]
+)
+def test_threads_share_no_memory_of_sparse_systems(algorithm):
+    problem = ps.ODEProblem(
+        lambda t, u, p: 3600 * p.d * (np.roll(u, 1) - 2 * u + np.roll(u, -1)) + u * (1 - u),
+        np.exp(-50 * np.linspace(-0.5, 0.5, 60) ** 2), (0.0, 0.02), {"d": 1.0},
+    )  # fmt: skip
+    over = {"d": np.linspace(0.5, 2.0, 8)}
+    serial, threads = (run(problem, over, word, (0.01, 0.02), algorithm) for word in ("serial", "threads"))
+    assert_same(serial, threads)
+    assert serial.attrs["status"] == "SUCCESS"
+
+
 def test_errors_in_lanes_are_no_larger_than_alone():
     # shorter than the solution's memory: differences of chaotic ends would tell nothing
     exact = run(LORENZ, {"r": R}, "serial", (2.0,), "Vern9", rtol=1e-12, atol=1e-12)
