@@ -140,7 +140,8 @@ def fit_ensemble(
         A folder that keeps each member in one of its own: see :func:`fit`. More members may be asked for later.
     parallel : {"serial", "processes"} or int, default "serial"
         Where the fits run: one after the other, sharing all that is compiled, or side by side in processes of their
-        own, one a core or so many. The results are the same, bit for bit. A process takes some seconds to start.
+        own, one a core or so many. The results are the same, bit for bit. A process takes seconds to start and to
+        compile, so that this pays where a member takes longer.
     **options
         Those of :func:`fit`.
 
