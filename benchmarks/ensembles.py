@@ -1,7 +1,7 @@
 """How long do many trajectories take: ours, hand-written Julia on threads, diffrax in blocks, SciPy with joblib?
 
 ``python benchmarks/ensembles.py`` prints, for each case and contender, the least of some warm runs on all cores, at the
-quickest of three tolerances whose error is no more than ours at 1e-6 (10 % allowed; else at the tightest, marked *). The
+quickest of three tolerances whose error is no more than ours at 1e-6 (10 % allowed; else the tightest, marked *). The
 error is the 90th percentile over 100 members of the largest error of the end state in units of ``1e-6 (atol + |u|)``.
 Ours is from Python and back, its Dataset included; the others' are the solves alone. diffrax runs in one process a
 core, each a ``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled.
