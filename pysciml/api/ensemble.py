@@ -28,7 +28,7 @@ from .solve import check_switches, make_request, settings_of
 from .summaries import Summaries, make_summaries
 
 PARALLEL = ("auto", "serial", "threads", "lanes", "dask")
-CHUNK_BYTES = 2**26  # of states at save times that an engine holds at once
+CHUNK_BYTES = 2**25  # of states at save times that an engine holds at once
 
 
 def ensemble(
@@ -87,7 +87,7 @@ def ensemble(
         call goes on with what is there: after a crash nothing complete is solved again, and what is damaged is. A
         path with something else in it is refused.
     chunk_size : int, optional
-        Members that are solved, and written, at once, which bounds the memory. None: some 64 MB of states.
+        Members that are solved, and written, at once, which bounds the memory. None: some 32 MB of states.
     client : distributed.Client, optional
         The cluster for ``parallel="dask"``. None: one process a core of this machine, in a script below
         ``if __name__ == "__main__":``.

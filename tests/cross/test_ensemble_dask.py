@@ -37,7 +37,8 @@ def run(engine, **words):
     return ps.ensemble(PROBLEM, OVER, **words)
 
 
-def test_a_cluster_gives_the_same(engine, client, tmp_path):
+def test_a_cluster_gives_the_same(client, tmp_path):
+    engine = require_engine("diffrax")
     here = run(engine)
     there = run(engine, parallel="dask", client=client)
     xr.testing.assert_identical(there.drop_attrs(), here.drop_attrs())
@@ -48,7 +49,8 @@ def test_a_cluster_gives_the_same(engine, client, tmp_path):
     np.testing.assert_allclose(means.x_mean, here.x.mean("k"), rtol=1e-14)
 
 
-def test_a_worker_killed_in_the_middle(engine, client, tmp_path):
+def test_a_worker_killed_in_the_middle(client, tmp_path):
+    engine = require_engine("julia")
     here, path = run(engine), tmp_path / "sweep.zarr"
     worker = client.run(os.getpid)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from support.engines import require_engine
 
 import pysciml as ps
 from pysciml.datasets import store
@@ -124,8 +125,8 @@ print(float(ds.x.sum()))
 """
 
 
-def test_killed_in_the_middle(engine, tmp_path):
-    path = tmp_path / "sweep.zarr"
+def test_killed_in_the_middle(tmp_path):
+    engine, path = require_engine("julia"), tmp_path / "sweep.zarr"
     command = [sys.executable, "-c", SCRIPT, str(path), engine]
     first = subprocess.Popen(command)
     while not (path / "chunk_checksum" / "c" / "5").exists() and first.poll() is None:

@@ -6,6 +6,7 @@ from support.engines import require_engine
 
 import pysciml as ps
 from pysciml.errors import UnsupportedByEngine
+from pysciml.problems import schema
 
 
 def pair(t, u, p):
@@ -41,8 +42,8 @@ def test_forms_of_a_mass_matrix_are_one():
     diagonal = make_pair(np.array([1.0, 0.0]))
     assert diagonal == make_pair(np.diag([1.0, 0.0])) == make_pair() != make_pair(None)
     assert make_pair(np.eye(2)) == make_pair(None)
-    text = ps.problems.schema.problem_to_json(diagonal)
-    assert ps.problems.schema.problem_from_json(text) == diagonal
+    text = schema.problem_to_json(diagonal)
+    assert schema.problem_from_json(text) == diagonal
     assert diagonal.remake(p={"a": 1.0}).mass_matrix is not None
 
 

@@ -266,7 +266,7 @@ def test_interrupt_keeps_the_finished_chunks(monkeypatch):
             raise KeyboardInterrupt
         return 16
 
-    monkeypatch.setattr(solve_module, "_next_chunk", interrupted)
+    monkeypatch.setattr(solve_module, "next_chunk", interrupted)
     solution = ENGINE.solve(make_request(circle, np.array([0.0, 1.0]), (0, 1000), None, "Tsit5"))
     assert solution.status == (Status.INTERRUPTED,)
     assert solution.statistics["steps"] + solution.statistics["rejected"] == 48
