@@ -49,8 +49,9 @@ def main():
         found = {n: measure(n, reduce) for n in numbers if n <= most}
         for n, (seconds, peak) in found.items():
             print(f"{label} | {n} | {seconds:.2f} s | {peak:.2f} GB", flush=True)
-        ax.loglog(list(found), [peak for _, peak in found.values()], "o-", label=label)
+        ax.semilogx(list(found), [peak for _, peak in found.values()], "o-", label=label)
     ax.set(xlabel="trajectories", ylabel="peak memory (GB)")
+    ax.set_ylim(bottom=0.0)
     ax.legend()
     figure.savefig(Path(__file__).parents[1] / "docs" / "ensemble_memory.png", dpi=80)
 
