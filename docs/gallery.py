@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 import pysciml as ps
 
@@ -66,6 +67,20 @@ def draw_predators():
     save("learnt", ps.plot_learnt(learnt, exact, ["meeting"]))
 
 
+def draw_ranges():
+    """Which of two parameters matters when."""
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"prey": u.prey * (1 - p.attack * u.predator), "predator": u.predator * (u.prey - p.death)},
+        {"prey": 1.0, "predator": 0.5},
+        (0, 10),
+        {"attack": 1.0, "death": 1.0},
+    )
+    ranges = {"attack": stats.uniform(0.5, 1.5), "death": stats.uniform(0.8, 0.4)}
+    indices = ps.global_sensitivity(problem, ranges, saveat=np.linspace(0.5, 10, 20))
+    save("global_sensitivity", ps.plot_global_sensitivity(indices))
+
+
 if __name__ == "__main__":
     draw_logistic()
     draw_predators()
+    draw_ranges()

@@ -10,7 +10,7 @@ _SHARES = {"S1": "by itself", "ST": "with all others"}
 
 
 def plot_global_sensitivity(indices: xr.Dataset):
-    """Global sensitivities, one panel a result: bars, or lines over time; of Morris's method, size against scatter.
+    """Global sensitivities, one panel a result: bars, lines in time (dashed: alone), or effects' size against scatter.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _draw_lines(ax, found):
         low, high = one["ST"] - one["ST_conf"], one["ST"] + one["ST_conf"]
         ax.fill_between(one["ST"]["time"].values, low.values, high.values, color=line.get_color(), alpha=0.2, lw=0)
     ax.set_xlabel("time")
-    ax.set_ylabel("share of the variance (dashed: by itself)")
+    ax.set_ylabel("share of the variance")
     ax.legend(fontsize="small")
 
 

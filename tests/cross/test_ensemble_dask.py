@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+import dask
+import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,8 +16,6 @@ from support.engines import require_engine
 
 import pysciml as ps
 from pysciml.datasets.store import CHECKSUMS
-
-dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
 PROBLEM = ps.ODEProblem(
     lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0}, observe=lambda t, u, p: {"double": 2.0 * u.x}
@@ -62,6 +62,7 @@ def test_a_worker_killed_in_the_middle(client, tmp_path):
     killer.start()
     written = run(engine, parallel="dask", client=client, to=path, chunk_size=1)
     killer.join()
+    client.wait_for_workers(2, timeout=60)  # one comes back in the killed one's place
     assert set(client.run(os.getpid).values()) != set(worker.values())
     np.testing.assert_array_equal(written.x, here.x)
 
