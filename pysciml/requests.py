@@ -65,7 +65,8 @@ class EnsembleRequest:
 
     ``u0`` is ``(member, state)``, ``p (member, parameter)``; the first ``n_visible`` parameters are the user's, others
     hold what events set. ``parallel`` says how they are shared out: ``"serial"``,
-    ``"threads"``, or ``"lanes"``, several as one wide problem; ``"auto"``: as the engine finds best.
+    ``"threads"``, or ``"lanes"``, several as one wide problem; ``"auto"``: as the engine finds best. Beyond
+    float64 on the CPU, by ``device`` and ``dtype``, it is ``"auto"``. Results are float64 all the same.
     """
 
     solve: SolveRequest
@@ -73,13 +74,27 @@ class EnsembleRequest:
     p: np.ndarray
     n_visible: int
     parallel: str = "auto"
+    device: str = "cpu"
+    dtype: str = "float64"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is solved in float64 on the CPU."""
+        return (self.device, self.dtype) == ("cpu", "float64")
 
     @property
     def needs(self) -> frozenset[Capability]:
         changed = changed_parameters(self.solve.events)
         is_seen = bool((changed < self.n_visible).any())
         jumps = {Capability("ensemble of", "problems whose events change parameters")} if is_seen else set()
-        return self.solve.needs | {Capability("parallel", self.parallel)} | jumps
+        words = {name: Capability(name, getattr(self, name)) for name in ("parallel", "device", "dtype")}
+        return self.solve.needs | set(words.values()) | jumps | self._plain_needs()
+
+    def _plain_needs(self):
+        """What only solves in float64 on the CPU can do."""
+        kind = "GPU solve of" if self.device == "gpu" else "float32 solve of"
+        parts = {"problems with events": bool(self.solve.events), "mass matrices": self.solve.mass_matrix is not None}
+        return frozenset(Capability(kind, part) for part, is_there in parts.items() if is_there and not self.is_plain)
 
 
 def objective_needs(solve: SolveRequest, sensitivity: str, vjp: str = "generated") -> frozenset[Capability]:

@@ -12,12 +12,13 @@ NOT_FINITE = RESULTS.nonfinite if hasattr(RESULTS, "nonfinite") else RESULTS.non
 # Methods of higher order than the cubic between their steps: there, not at the steps, the error is largest (Robertson
 # at 1e-6: 55 tolerances against 2.5), so their steps are held to a fifth of the tolerances.
 CUBIC_BETWEEN = ("Kvaerno5", "KenCarp4", "KenCarp5")
-SMALLEST = 1e-290  # steps below it underflow at t = 0
+SMALLEST = {"float64": 1e-290, "float32": 1e-30}  # steps below it underflow at t = 0
 
 
 def smallest_step(t):
     """The step below which floating point can't resolve time any more."""
-    return jnp.maximum(4 * jnp.finfo(jnp.float64).eps * jnp.abs(t), SMALLEST)
+    dtype = jnp.result_type(t)
+    return jnp.maximum(4 * jnp.finfo(dtype).eps * jnp.abs(t), SMALLEST[dtype.name])
 
 
 def _is_finite(tree):

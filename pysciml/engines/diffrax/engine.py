@@ -13,11 +13,12 @@ from ...ir.program import Program
 from ...requests import EnsembleRequest, FitRequest, SolveRequest, SumRequest
 from ..base import AbstractEngine, AbstractObjective, RawEnsemble, RawFit, RawSolution, Report
 from ..fit import run_fit
+from ..single import in_single
 from .algorithms import CAPABILITIES
 from .ensemble import solve_ensemble
 from .fit import run_stage
 from .objective import DiffraxSum, compile_observe
-from .precision import double_precision
+from .precision import double_precision, find_device, numbers
 from .solve import bucket, solve_request
 
 
@@ -34,7 +35,8 @@ class DiffraxEngine(AbstractEngine):
     def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
         if request.parallel == "serial" or request.solve.events:  # these act between compiled stretches
             return super().solve_ensemble(request)
-        with double_precision():
+        request = in_single(request) if request.dtype == "float32" else request
+        with numbers(request.dtype, find_device(request.device)):
             return replace(solve_ensemble(request), versions=self.versions())
 
     def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:

@@ -14,8 +14,9 @@ from .methods import count_stages
 from .solve import FIRST_CHUNK, STIFF, bucket, explicit_word, next_chunk, patience, prepare
 from .status import result_codes
 
-FEW, BLOCK = 8, 128  # trajectories: more of them wait for the slowest, fewer leave vectors empty
-MOST_NUMBERS = 2**22  # states at save times in a block
+FEW = 8  # trajectories of a block at least: a few sizes only, since each compiles
+BLOCK = {"cpu": 128, "gpu": 2**16}  # at most: more wait for the slowest, fewer leave vectors, or a GPU's cores, empty
+MOST_NUMBERS = {"cpu": 2**22, "gpu": 2**26}  # states at save times in a block
 
 
 def solve_ensemble(request: EnsembleRequest) -> RawEnsemble:
@@ -25,7 +26,8 @@ def solve_ensemble(request: EnsembleRequest) -> RawEnsemble:
         results = _Results(request)
         _solve_some(request, solve.algorithm, np.inf, np.arange(len(request.u0)), results)
         return results.gather(solve.algorithm, "")
-    word, results = explicit_word(solve), _Results(request)
+    word = explicit_word(solve) if request.dtype == "float64" else "Tsit5"  # sums of many stages round off digits
+    results = _Results(request)
     is_stiff = _solve_some(request, word, patience(solve.u0.size), np.arange(len(request.u0)), results)
     words, reason = word, "auto: not stiff, since stability did not limit the steps"
     if is_stiff.size:
@@ -39,8 +41,8 @@ def _solve_some(request: EnsembleRequest, word, most_left, members, results) -> 
     """Solve some members by one method, block by block; those that were given up as stiff."""
     saveat = request.solve.saveat
     assert saveat is not None
-    size = int(np.clip(MOST_NUMBERS // (len(saveat) * request.u0.shape[1]), 1, BLOCK))
-    size = min(size, bucket(len(members), FEW))  # a few sizes only, since each compiles
+    most = MOST_NUMBERS[request.device] // (len(saveat) * request.u0.shape[1])
+    size = int(np.clip(most, 1, min(BLOCK[request.device], bucket(len(members), FEW))))
     stiff = []
     for start in range(0, len(members), size):
         block = members[start : start + size]

@@ -118,7 +118,7 @@ def _start(terms, solver, controller, arguments, rows, conditions):
     t_next, controller_state = controller.init(terms, t0, t1, u0, dt, p, solver.func, order)
     slope = solver.func(terms, t0, u0, p)
     is_finite = jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(slope)])))
-    zero, no = jnp.zeros((), jnp.int64), jnp.zeros((), bool)
+    zero, no = jnp.zeros((), int), jnp.zeros((), bool)
     before = conditions(t0, u0, p)
     return State(
         t=t0,

@@ -91,7 +91,7 @@ LOWER: dict[str, Callable[..., Callable]] = {
     "input": lambda position: lambda inputs: inputs[position],
     "constant": lambda index: lambda constants: constants[index],
     "integer_power": integer_power,
-    "to_float": _plain(lambda x: x.astype(np.float64)),
+    "to_float": _plain(lambda x: x.astype(float)),
     "zero_product": _plain(lambda a, b: zero_product(*jnp.broadcast_arrays(a, b))),
     "where": _plain(jnp.where),
     "interp": _plain(_interp),
@@ -114,17 +114,22 @@ LOWER: dict[str, Callable[..., Callable]] = {
 }
 
 
+def _constant(value):
+    """A constant in the bits of the moment; so a NumPy array isn't of itself."""
+    return jnp.asarray(value, bool if value.dtype == bool else float)
+
+
 def lower_program(program: Program) -> Callable:
     """The function ``(*inputs, constants=program.constants) -> (output, ...)`` of a Program, on JAX arrays.
 
-    Call it where 64-bit values are enabled. Derivatives at kinks: ``partials.py``.
+    It computes in as many bits as JAX does where it is called. Derivatives at kinks: ``partials.py``.
     """
     leaves = {"input": (-2,), "constant": (-1,)}
     steps = [(LOWER[node.op](*node.attrs), leaves.get(node.op, node.args)) for node in program.nodes]
     outputs = [output.node for output in program.outputs]
 
     def function(*inputs, constants=program.constants):
-        sources = {-2: inputs, -1: tuple(map(jnp.asarray, constants))}
+        sources = {-2: inputs, -1: tuple(map(_constant, constants))}
         values: list = []
         for step, args in steps:
             values.append(step(*(values[i] if i >= 0 else sources[i] for i in args)))

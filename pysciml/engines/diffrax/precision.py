@@ -1,9 +1,11 @@
-"""Where this engine's JAX code runs: in 64 bits, on the CPU; a context, so that the caller's settings stay."""
+"""Where this engine's JAX code runs, and in how many bits: a context, so that the caller's settings stay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
+
+from ...errors import EngineUnavailable
 
 if hasattr(jax, "enable_x64"):
     enable_x64 = jax.enable_x64
@@ -16,3 +18,28 @@ def double_precision() -> Iterator[None]:
     """Within it JAX computes in float64 on the CPU."""
     with enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         yield
+
+
+@contextmanager
+def numbers(dtype: str, device: jax.Device) -> Iterator[None]:
+    """Within it JAX computes in float64 or float32 on a device; its products of matrices are no shorter than that."""
+    with enable_x64(dtype == "float64"), jax.default_device(device), jax.default_matmul_precision("highest"):
+        yield
+
+
+def find_device(word: str) -> jax.Device:
+    """The first CPU, or the first GPU.
+
+    Raises
+    ------
+    EngineUnavailable
+        If JAX finds no GPU.
+    """
+    try:
+        return jax.devices(word)[0]
+    except RuntimeError as error:
+        found = ", ".join(dict.fromkeys(device.platform for device in jax.devices()))
+        raise EngineUnavailable(
+            f"device={word!r}: JAX finds no GPU on this machine, only {found}. It needs an NVIDIA card with its driver "
+            "(nvidia-smi shows it) and JAX for CUDA (pip install --upgrade 'jax[cuda13]'); device='cpu' needs neither"
+        ) from error

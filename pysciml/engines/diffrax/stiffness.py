@@ -33,7 +33,7 @@ class Stiffness(NamedTuple):
 
 def no_stiffness() -> Stiffness:
     """Before the first step."""
-    zero = jnp.zeros((), jnp.int64)
+    zero = jnp.zeros((), int)
     return Stiffness(zero, zero, jnp.zeros((), bool))
 
 
@@ -51,7 +51,7 @@ def make_test(word: str) -> Callable:
 
     def test(stiffness, dense, keep, to_go, patience):
         k = dense["k"]  # slopes times the step size
-        distance = jnp.linalg.norm(jnp.tensordot(jnp.asarray(between), k, 1))
+        distance = jnp.linalg.norm(jnp.tensordot(jnp.asarray(between, k.dtype), k, 1))
         radius = jnp.where(distance > 0, jnp.linalg.norm(k[-1] - k[-2]) / distance, 0.0)  # times the step size
         bend = jnp.linalg.norm(k[-1] - k[0]) / jnp.linalg.norm(k[0])
         is_straight = bend < STRAIGHT * radius

@@ -37,6 +37,8 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
         *(Capability("parallel", word) for word in ("auto", "serial", "threads", "lanes")),
+        Capability("device", "cpu"),
+        Capability("dtype", "float64"),
         *(Capability("event", word) for word in ("preset", "root")),
         *(Capability("gradient of", word) for word in ("events", "events with a condition", "mass matrices")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),

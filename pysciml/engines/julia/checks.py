@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 
 from ...errors import ProblemError, UnsupportedByEngine
+from ...ir.origin import uses_time
 from ...requests import ObjectiveRequest, SolveRequest
 from .catalogue import METHODS, Method
 
@@ -114,12 +115,6 @@ def _check_events(request: SolveRequest, method: Method) -> None:
             f"algorithm {method.word!r} is less accurate between its steps, where events with a condition are located; "
             "use 'Tsit5', 'Vern7', 'Rodas5P' or 'FBDF'"
         )
-
-
-def uses_time(program) -> bool:
-    """Whether a right-hand side depends on its input t."""
-    used = {argument for node in program.nodes for argument in node.args} | {output.node for output in program.outputs}
-    return any(program.nodes[k].op == "input" and program.inputs[program.nodes[k].attrs[0]].name == "t" for k in used)
 
 
 def sensitivities_of(word: str) -> tuple[str, ...]:
