@@ -3,7 +3,8 @@
 ``python benchmarks/calls.py`` runs both engines, each in processes of its own, and prints a table: medians, with the
 quartiles behind them. Lotka-Volterra, rtol = atol = 1e-8, 101 save times. "Process" is the wall time from the start of
 Python to the end of the first solve; "new model" the first solve of a right-hand side that this process has not seen,
-with a word that has been used before; "warm" the same problem again.
+with a word that has been used before; "warm" the same problem again,
+also remade with other values.
 """
 
 import json
@@ -47,6 +48,9 @@ for name, output in (("arrays", "arrays"), ("Dataset", "dataset")):
     run = lambda: ps.solve(problem, "Tsit5", output=output, **words)
     run()
     found[f"warm, {name}"] = [timed(run) for _ in range(1000)]
+    values = iter(1.5 + 1e-4 * k for k in range(2000))
+    run = lambda: ps.solve(problem.remake(p={"a": next(values)}), "Tsit5", output=output, **words)
+    found[f"warm, {name}, other values each time"] = [timed(run) for _ in range(1000)]
 changes = [{"p": {"a": 1.5}}] * 200
 run = lambda: ps.solve_many(problem, changes, "Tsit5", output="arrays", **words)
 found["warm, arrays, each of 200 by solve_many"] = [timed(run) / len(changes) for _ in range(10)]

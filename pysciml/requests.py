@@ -1,7 +1,7 @@
 """Exactly what crosses to an engine: flat arrays, Programs and words. No names, no units, no xarray."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -46,6 +46,13 @@ class SolveRequest:
     progress: bool = False
     mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
+    origin: "SolveRequest | None" = field(default=None, init=False)  # what it differs from in u0 and p only
+
+    def with_values(self, u0: np.ndarray, p: np.ndarray) -> "SolveRequest":
+        """The same for another initial state and other parameters; engines keep what they make of the origin."""
+        other = object.__new__(SolveRequest)
+        vars(other).update(vars(self), u0=u0, p=p, origin=self.origin or self)
+        return other
 
     @cached_property
     def needs(self) -> frozenset[Capability]:

@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the last line of a run."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,31 @@ from support.engines import ENGINES, RAN, engines_line, require_engine, required
 def pytest_configure():
     """A misspelt PYSCIML_REQUIRE would require nothing."""
     required_engines()
+
+
+# Several processes take files in this order: what takes longest first, and beside the first use of Julia, which compiles its
+# package for two minutes, what needs no engine.
+ORDER = (
+    "test_examples",
+    "architecture",
+    "unit/ir",
+    "unit/tracing",
+    "unit/problems",
+    "unit/fitting",
+    "startup",
+    "cross",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Put tests in the order of ``ORDER``, all others behind them."""
+    here = Path(__file__).parent
+
+    def rank(item):
+        path = item.path.relative_to(here).as_posix()
+        return next((k for k, start in enumerate(ORDER) if path.startswith(start)), len(ORDER))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(params=ENGINES)

@@ -130,7 +130,7 @@ function solve_request(
     t, u = rows.is_used ? reached_rows(rows) : as_columns(t, u, reached_rows((; t), saveat), length(u0))
     name, stop = ending(code, take_integrator(), t0, u0)
     ran = members_used(spec, options.rtol, length(u0))
-    return t, u, name, ran, text, counts, stop
+    return t, u, name, ran, text, collect(counts), stop
 end
 
 "The first `n` of some times, and of vectors as the columns of a matrix."

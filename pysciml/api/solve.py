@@ -115,16 +115,18 @@ def solve(
 
 
 def _recall_request(problem, algorithm, saveat, words):
-    """What :func:`make_request` made of the same words for this problem the last time, or makes now."""
+    """What :func:`make_request` made of the same words for this problem, or for one with other values, or makes now."""
     spelled = _spell((algorithm, saveat, *words.values()))
-    if spelled is not None and isinstance(problem, ODEProblem):
-        last, made = problem.memory.get("request", (None, None))
-        if last == spelled:
-            return made
-    made = make_request("solve", problem, algorithm, saveat, **words)
-    if spelled is not None:
-        problem.memory["request"] = spelled, made
-    return made
+    if spelled is None or not isinstance(problem, ODEProblem):
+        return make_request("solve", problem, algorithm, saveat, **words)
+    values = problem.u0_values, problem.p_values
+    last, last_values, request, shown = problem.memory.get("request", (None, None, None, None))
+    if last != spelled:
+        request, shown = make_request("solve", problem, algorithm, saveat, **words)
+        problem.memory["request"] = spelled, values, request, shown
+    elif last_values[0] is not values[0] or last_values[1] is not values[1]:
+        request = request.with_values(*values)
+    return request, shown
 
 
 def _spell(values):

@@ -23,17 +23,25 @@ def to_dataset(
     """
     if times is None or len(raw.t) < len(times) or raw.u.nbytes > _MUCH or events or failure is not None:
         return _make_dataset(raw, problem, engine, settings, times, events, failure)
-    # Where these are equal, the next solution differs from the last one in the states alone; xarray takes five times
-    # as long to put a Dataset together as to copy one.
+    # The next solution often differs from the last one in values alone: xarray takes five times as long to put a Dataset
+    # together as to copy one.
     facts = engine, settings, raw.status, raw.algorithm, raw.reason, raw.message, raw.statistics, raw.versions
-    last, said, ds = problem.memory.get("solution", (None, None, None))
-    if last is not times or said != facts:
-        problem.memory["solution"] = times, facts, None
+    last, ds, said, p_values = problem.memory.get("solution", (None, None, None, None))
+    if last is not times:
+        problem.memory["solution"] = times, None, None, None
         return _make_dataset(raw, problem, engine, settings, times)
     if ds is None:
-        ds = _make_dataset(raw, problem, engine, settings, times)
-        problem.memory["solution"] = times, facts, ds
-    return ds.copy(data=_arrays(raw, problem))
+        ds, said, p_values = _make_dataset(raw, problem, engine, settings, times), facts, problem.p_values
+        if not set(problem.p_layout.names) & set(ds.indexes):  # an index can't be given other values
+            problem.memory["solution"] = times, ds, said, p_values
+    ds = ds.copy(data=_arrays(raw, problem))
+    if p_values is not problem.p_values:
+        for name, values in _parameter_values(problem, problem.p_values).items():
+            values.flags.writeable = False  # as those of the copy, which are shared
+            ds.variables[name].data = values
+    if said != facts:
+        ds.attrs = _solution_attrs(raw, problem, engine, settings, None)
+    return ds
 
 
 _MUCH = 1_000_000  # bytes: solutions beyond are not kept

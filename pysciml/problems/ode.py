@@ -198,6 +198,12 @@ class ODEProblem:
         own = vars(self)
         vars(problem).update({name: own[name] for name in _FIELDS})
         problem._set(**changes)
+        if (
+            changes.keys() <= _VALUES
+            and not self.events
+            and all(entry.table is None for entry in self.p_layout.entries)
+        ):
+            vars(problem)["memory"] = self.memory
         return problem
 
     @property
@@ -216,7 +222,10 @@ class ODEProblem:
 
     @cached_property
     def memory(self) -> dict:
-        """What other rooms keep of this problem from one call to the next; not of its equals, and not in files."""
+        """What other rooms keep from one call to the next; not for equals, and not in files.
+
+        Remakes that differ in numbers of ``u0`` and ``p`` share it, where these hold no times of events or inputs.
+        """
         return {}
 
     def remake(
@@ -366,4 +375,5 @@ def _check_title(name):
     return name
 
 
+_VALUES = frozenset(("u0_values", "p_values", "p_layout", "initial"))
 _FIELDS = tuple(field.name for field in fields(ODEProblem))  # what is computed of them at first use isn't shared

@@ -67,11 +67,14 @@ class JuliaEngine(AbstractEngine):
         self._packed: WeakKeyDictionary[SolveRequest, Packed] = WeakKeyDictionary()
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        packed = self._packed.get(request)
+        origin = request.origin or request
+        packed = self._packed.get(origin)
         if packed is None:
-            packed = Packed(*self._solve_call(request))
+            packed = Packed(*self._solve_call(origin))
             if len(packed.message) < _MUCH:
-                self._packed[request] = packed
+                self._packed[origin] = packed
+        if request is not origin:
+            packed = packed.with_values(request.u0, request.p)
         like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
         with _progress_bar(request) if request.progress else nullcontext() as watch:
             answer = self._bridge.call(packed, has_partial=True, watch=watch, like=like)
@@ -100,7 +103,7 @@ class JuliaEngine(AbstractEngine):
             algorithm=ran,
             reason=_reason(request.algorithm, ran),
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
-            statistics=dict(zip(_STATISTICS, map(int, counts), strict=True)),
+            statistics=dict(zip(_STATISTICS, counts.tolist(), strict=True)),
             versions=_versions(self._bridge),
             firings=Firings(fired[0], fired[1], np.ascontiguousarray(fired[2].T)) if fired else None,
             stops=(_stop(stop),),
