@@ -15,18 +15,9 @@ def pytest_configure():
     required_engines()
 
 
-# Several processes take files in this order: what takes longest first, and beside the first use of Julia, which compiles its
-# package for two minutes, what needs no engine.
-ORDER = (
-    "test_examples",
-    "architecture",
-    "unit/ir",
-    "unit/tracing",
-    "unit/problems",
-    "unit/fitting",
-    "startup",
-    "cross",
-)
+# Several processes take files in this order: what takes longest first, and beside the first use of Julia, which
+# compiles its package for two minutes, what needs no engine.
+ORDER = "test_examples architecture unit/ir unit/tracing unit/problems unit/fitting startup cross".split()
 
 
 def pytest_collection_modifyitems(items):

@@ -23,8 +23,8 @@ def to_dataset(
     """
     if times is None or len(raw.t) < len(times) or raw.u.nbytes > _MUCH or events or failure is not None:
         return _make_dataset(raw, problem, engine, settings, times, events, failure)
-    # The next solution often differs from the last one in values alone: xarray takes five times as long to put a Dataset
-    # together as to copy one.
+    # The next solution often differs from the last one in values alone, and xarray takes five times as long to put a
+    # Dataset together as to copy one.
     facts = engine, settings, raw.status, raw.algorithm, raw.reason, raw.message, raw.statistics, raw.versions
     last, ds, said, p_values = problem.memory.get("solution", (None, None, None, None))
     if last is not times:

@@ -1,9 +1,10 @@
 """A remade problem shares what was made for its original, and gives what one built anew gives."""
 
 import numpy as np
-import pysciml as ps
 import pytest
 import xarray as xr
+
+import pysciml as ps
 
 TIMES = np.linspace(0.0, 5.0, 6)
 
