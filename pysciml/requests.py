@@ -157,6 +157,7 @@ class ObjectiveRequest:
     sees_data: bool = False
     whole: Program | None = None
     vjp: str = "generated"  # what gives an adjoint's products with cotangents
+    n_path: int = 0  # of the measured columns the last so many are penalties of the path
 
     @property
     def is_squares(self) -> bool:
@@ -194,6 +195,11 @@ class SumRequest:
     def only(self, used: Sequence[int]) -> "SumRequest":
         """The sum of some of the parts, and of the penalties."""
         return replace(self, parts=tuple(self.parts[k] for k in used), picks=tuple(self.picks[k] for k in used))
+
+    @property
+    def n_added(self) -> int:
+        """How many penalties there are, of parameters and of the path."""
+        return len(self.penalties) + self.parts[0].n_path
 
     def penalty_values(self, x: np.ndarray) -> list[float]:
         """What each penalty adds at ``x (k,)``."""

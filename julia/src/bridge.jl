@@ -198,7 +198,7 @@ See `Objective` for `sees_data` and `whole`.
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
         rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
-        sees_data = false, whole = nothing, events = nothing, mass_matrix = nothing
+        sees_data = false, whole = nothing, events = nothing, n_path = 0, mass_matrix = nothing
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
@@ -207,7 +207,7 @@ function make_objective(
         make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, something(events, NO_EVENTS)),
         string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe), Bool(sees_data),
-        whole === nothing ? nothing : RightHandSide(whole)
+        whole === nothing ? nothing : RightHandSide(whole), Int(n_path)
     )
     word == "auto" && (objective.word = choose_algorithm(objective, x0))
     choose_sensitivity!(objective, length(x0))

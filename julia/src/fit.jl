@@ -114,14 +114,14 @@ function why_failed(o::ObjectiveSum, x)
 end
 
 "How many numbers are noted of an iteration."
-columns(fit) = 5 + length(penalty_values(fit.objective, fit.looked))
+columns(fit) = 5 + n_added(fit.objective)
 
 code_place(name) = findfirst(==(name), return_codes())
 
 "Note one iteration, tell Python where the fit is, and look again whether the problem is stiff."
 function note!(fit, value, gradient_norm, x)
     why = fit.rejected == 0 ? 0 : fit.why
-    push!(fit.history, [value, gradient_norm, time() - fit.started, fit.rejected, why, penalty_values(fit.objective, x)...])
+    push!(fit.history, [value, gradient_norm, time() - fit.started, fit.rejected, why, added_values(fit.objective, x)...])
     fit.rejected = 0
     n = length(fit.history)
     PROGRESS[2], PROGRESS[3], PROGRESS[4], PROGRESS[1] = fit.stage.steps, fit.best, gradient_norm, n

@@ -9,7 +9,8 @@ takes the place of the state `u`, and they are `(observable, time)`.
 
 Other losses: if `sees_data`, `observe` is given the state with the time's `values` behind it, and its `y` are losses, of which
 `factor * sum(weights .* y)` is the value. If there is `whole(l, z, p, t)`, the value is its one output, for `z` all measured
-quantities, time by time, and then all `values`; `weights` then hold its slopes at the last x.
+quantities, time by time, and then all `values`; `weights` then hold its slopes at the last x. The last `n_path` measured
+quantities are penalties of the path.
 """
 mutable struct Objective
     const f::RightHandSide
@@ -29,6 +30,7 @@ mutable struct Objective
     const observe::Union{Nothing, RightHandSide}
     const sees_data::Bool
     const whole::Union{Nothing, RightHandSide}
+    const n_path::Int
 end
 
 n_states(o::Objective) = o.n_states
@@ -95,6 +97,19 @@ end
 function total_misfit(o::Objective, rows, p, there = p)
     o.whole === nothing || return whole_loss(o, whole_input(o, rows, there), p)
     return sum(misfit(o, rows[k], at_row(there, k), k) for k in 1:(o.rows); init = 0.0)
+end
+
+"What each penalty of the path adds at x."
+function path_values(o::Objective, x)
+    o.n_path == 0 && return Float64[]
+    u0, p = parametrize(o, x)
+    found = all(isfinite, u0) && all(isfinite, p) ? solve_values(o, u0, p) : nothing
+    found === nothing && return fill(NaN, o.n_path)
+    rows, there = found
+    last_ones = (n_measured(o) - o.n_path + 1):n_measured(o)
+    return sum(1:(o.rows)) do k
+        @views factor(o) .* o.weights[last_ones, k] .* measured(o, rows[k], at_row(there, k), k)[last_ones]
+    end
 end
 
 "The parameters at a row: one vector serves all, or each has its own."

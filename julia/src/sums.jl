@@ -41,7 +41,8 @@ function fork(o::Objective, k)
     copies(f) = f === nothing ? nothing : forks(f, k)[k]
     return Objective(
         copies(o.f), fork(o.parametrization), o.t0, o.times, o.values, o.weights, o.n_parameters, o.options, o.word, o.sensitivity,
-        o.rows, o.factor, o.picks_sensitivity, o.n_states, copies(o.observe), o.sees_data, copies(o.whole)
+        o.rows, o.factor, o.picks_sensitivity, o.n_states, copies(o.observe), o.sees_data, copies(o.whole),
+        o.n_path
     )
 end
 
@@ -98,10 +99,26 @@ function penalty_value(penalty, x)
     return out[1]
 end
 
+"What each penalty of the path adds at x; of a batch, which stands for all."
+function path_values(o::ObjectiveSum, x)
+    o.parts[1].n_path == 0 && return Float64[]
+    places = looked_at(o)
+    share = is_whole(o) ? 1.0 : length(used_parts(o)) / length(o.batch)
+    return share .* sum(k -> path_values(o.parts[k], x[o.picks[k]]), places)
+end
+
+"The parts of a batch, or all that are used."
+looked_at(o) = is_whole(o) ? used_parts(o) : filter(k -> o.parts[k].rows > 0, o.batch)
+
+"What all penalties add at x, and how many there are."
+added_values(o, x) = [penalty_values(o, x); path_values(o, x)]
+n_added(o::Objective) = o.n_path
+n_added(o::ObjectiveSum) = length(o.penalties) + o.parts[1].n_path
+
 "Value and gradient; NaN everywhere if a solve fails."
 function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     total, gradient, slope = 0.0, zero(x), similar(x)
-    places = is_whole(o) ? used_parts(o) : filter(k -> o.parts[k].rows > 0, o.batch)
+    places = looked_at(o)
     found = fill((NaN, x), length(o.parts))
     each_part(k -> found[k] = objective_gradient(o.parts[k], x[o.picks[k]]), o, places)
     for k in places

@@ -84,7 +84,7 @@ class Plan:
             x=x,
             value=compiled.value(x),
             history={name: np.zeros(0) for name in COLUMNS},
-            penalties=np.zeros((0, len(self.request.objective.penalties))),
+            penalties=np.zeros((0, self.request.objective.n_added)),
             status=Status.INTERRUPTED,
             message="",
             algorithm=compiled.algorithm,
@@ -100,9 +100,10 @@ class Plan:
         others = self.others.members if self.others else ()
         members += [one for one in others if one.coords not in [m.coords for m in members]]
         added = self.request.objective.penalty_values(raw.x)
-        path = self.misfit.path_values(self.request.objective.starting_at(raw.x))
-        values = [float(raw.value) - sum(added) - sum(path.values()), *added]
-        chosen["terms"] = dict(zip(self.misfit.terms, values, strict=True)) | path
+        if self.misfit.path:
+            added += self.misfit.engine.make_objective(self.request.objective.starting_at(raw.x)).path_values(raw.x)
+        values = [float(raw.value) - sum(added), *added]
+        chosen["terms"] = dict(zip(self.misfit.terms, values, strict=True))
         z = self.request.objective.x0
         found = [
             (one.coords, one.problem_of(*evaluate_program(self.make(one, z[one.picks]), raw.x[one.picks])))
@@ -244,7 +245,7 @@ def _settings_of(misfit):
     solve = misfit.members[0].solve
     return {
         "scales": misfit.scales,
-        "terms": [*misfit.terms, *misfit.path],
+        "terms": list(misfit.terms),
         "is_weighted": misfit.comparison.is_weighted,
         "bounds": {block.label: list(limits(block.bound)) for block in misfit.blocks if block.bound is not None},
         "engine": misfit.engine.name,

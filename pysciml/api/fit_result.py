@@ -33,8 +33,8 @@ class FitResult:
     history : xarray.Dataset
         ``loss, gradient_norm, horizon, seconds`` over ``iteration``; the loss of a rejected step is NaN. ``rejected``
         counts the trials whose solve failed, and ``status`` says why the last of them did (``flag_meanings``).
-        ``terms (iteration, term)`` is what the loss is the sum of: the misfit, with penalties of the path in it,
-        penalties of parameters, priors.
+        ``terms (iteration, term)`` is what the loss is the sum of: the misfit, penalties of parameters, priors,
+        penalties of the path.
     loss : float
         Best value of the loss over the whole span of the data.
     status : Status

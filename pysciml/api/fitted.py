@@ -40,13 +40,20 @@ class Fitted:
     @property
     def is_plain(self) -> bool:
         """Whether nothing is added to the loss, and no datum counts more than others of its variable."""
-        is_alone = len(self._misfit.terms) == 1 and not self._misfit.path
-        return is_alone and not self._misfit.comparison.is_weighted
+        return len(self._misfit.terms) == 1 and not self._misfit.comparison.is_weighted
 
     @property
     def is_likelihood(self) -> bool:
         """Whether the loss is a negative log likelihood, or one with priors."""
         return self._misfit.loss.is_likelihood
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Which elements of ``x`` are a likelihood's scatter ``(k,)``."""
+        is_scatter = np.zeros(self.objective.x0.size, dtype=bool)
+        for block in self.objective.blocks:
+            is_scatter[block.slice] = block.name in self._misfit.noise
+        return is_scatter
 
     @property
     def scales(self) -> dict[str, float]:

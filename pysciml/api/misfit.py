@@ -61,8 +61,8 @@ class Misfit:
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Names of what the loss is a sum of; penalties of the path are in the misfit."""
-        return ("misfit", *self.penalties, *(f"prior_{name}" for name in self.priors))
+        """Names of what the loss is a sum of."""
+        return ("misfit", *self.penalties, *(f"prior_{name}" for name in self.priors), *self.path)
 
     def request(self, make: Callable[[Member, np.ndarray], Program], x0: np.ndarray) -> SumRequest:
         """The sum for given parametrizations, one a member."""
@@ -87,20 +87,11 @@ class Misfit:
                     compared.sees_data,
                     whole,
                     self.vjp,
+                    len(self.path),
                 )
             )
         picks = tuple(member.picks for member in self.members)
         return SumRequest(tuple(parts), picks, x0, self._penalties(parametrizations))
-
-    def path_values(self, request: SumRequest) -> dict[str, float]:
-        """What each penalty of the path adds at a request's ``x0``."""
-        found = {}
-        for k, name in enumerate(self.path):
-            parts = tuple(
-                replace(part, weights=_only_column(part.weights, k - len(self.path))) for part in request.parts
-            )
-            found[name] = self.engine.make_objective(replace(request, parts=parts, penalties=())).value(request.x0)
-        return found
 
     def _penalties(self, parametrizations) -> tuple[Program, ...]:
         if not self.penalties and not self.priors:
@@ -196,13 +187,6 @@ def make_misfit(
         replicates=replicates,
         noise=noise,
     )
-
-
-def _only_column(weights, column):
-    """Weights ``(time, measured)`` of one column."""
-    kept = np.zeros_like(weights)
-    kept[:, column] = weights[:, column]
-    return kept
 
 
 def check_asked(problem, rtol, atol) -> None:

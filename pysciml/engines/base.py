@@ -205,6 +205,10 @@ class AbstractObjective(ABC):
         """Whether steps at ``x (k,)`` are as long as stability lets them be; False where that isn't looked at."""
         return False
 
+    def path_values(self, x: np.ndarray) -> list[float]:
+        """What each penalty of the path adds at ``x (k,)``, to the value of a batch if there is one."""
+        return []
+
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Losses ``(n,)`` at ``points (n, k)`` near ``x``, with the steps that the solve at ``x`` takes if it can."""
         return np.array([self.value(point) for point in points])

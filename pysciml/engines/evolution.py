@@ -27,7 +27,7 @@ def run_evolution(
 
     parts, own = used_parts(request.objective, stage, start.x)
     objective = engine.make_objective(parts, own)
-    trials = Trials(stage, start, watch, 2, len(parts.penalties))
+    trials = Trials(stage, start, watch, 2, parts.n_added)
     random = np.random.default_rng([request.seed, start.number])
     options = {
         "randn": lambda *shape: random.standard_normal(shape),
@@ -55,6 +55,7 @@ def run_evolution(
             values = [value_at(point) for point in points]
             strategy.tell(points, values)
             best = points[int(np.argmin(values))]
-            trials.note(min(values) if min(values) < WORST else np.nan, np.nan, parts.penalty_values(best))
+            added = [*parts.penalty_values(best), *objective.path_values(best)]
+            trials.note(min(values) if min(values) < WORST else np.nan, np.nan, added)
 
     return trials.run(loop, (objective.algorithm, objective.sensitivity))

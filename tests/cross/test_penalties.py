@@ -55,16 +55,17 @@ def test_what_is_not_measured_follows_from_what_is_kept(engine):
     given = {"engine": engine, "optimizer": ps.LBFGS(steps=60), "strategy": (), "progress": False, **TIGHT}
     found = ps.fit(DECAY, data, penalty=kept, validation=ps.Holdout(after=3.6), **given)
     np.testing.assert_allclose([found.p.k, found.p.gain], 0.6, rtol=1e-5)
-    assert list(found.settings["terms"]) == ["misfit", "kept"] and found.history.term.values.tolist() == ["misfit"]
+    assert list(found.settings["terms"]) == found.history.term.values.tolist() == ["misfit", "kept"]
     assert sum(found.settings["terms"].values()) == pytest.approx(found.loss, rel=1e-9, abs=1e-15)
     assert "terms: misfit" in repr(found)
     with pytest.raises(ps.ProblemError, match="give the objective"):
         ps.standard_errors(found)
 
 
-def test_the_terms_of_a_fit():
-    """In the midst of a fit: each penalty of the path, by the solution there."""
-    given = {"engine": "diffrax", "optimizer": ps.Adam(steps=3), "strategy": (), "progress": False, **TIGHT}
+@pytest.mark.parametrize("optimizer", [ps.Adam(steps=3), ps.LBFGS(steps=3), ps.CMAES(steps=3)], ids=repr)
+def test_the_terms_of_a_fit(engine, optimizer):
+    """In the midst of a fit: each penalty of the path, by the solution there, in the history and at the end."""
+    given = {"engine": engine, "optimizer": optimizer, "strategy": (), "progress": False, **TIGHT}
     found = ps.fit(DECAY, DATA, penalty=[kept, low, lambda p: 2 * p.k], **given)
     k, gain = float(found.p.k), float(found.p.gain)
     a, b = exact(TIMES, k, gain)
@@ -73,6 +74,23 @@ def test_the_terms_of_a_fit():
     assert terms["kept"] == pytest.approx(np.mean(3 * (a + b - 1) ** 2), rel=1e-6)
     assert terms["low"] == pytest.approx(np.mean(np.minimum(a - 0.2 * k, 0) ** 2 + 0.01 * TIMES), rel=1e-6)
     assert terms["misfit"] == pytest.approx(np.mean((a - DATA.a.values) ** 2) / np.var(DATA.a.values), rel=1e-5)
+    history = found.history
+    np.testing.assert_allclose(history.terms.sum("term"), history.loss, rtol=1e-12)
+    np.testing.assert_allclose(history.terms[history.loss.values.argmin()], list(terms.values()), rtol=1e-6)
+
+
+def test_the_terms_of_batches_and_horizons(engine):
+    """What a penalty of the path adds to the loss of a batch, and of the first part of the data."""
+    runs = {"one": DATA, "two": DATA.isel(time=slice(3)), "three": DATA.isel(time=slice(5))}
+    given = {"engine": engine, "penalty": [kept, low, lambda p: 2 * p.k], "progress": False, **TIGHT}
+    still = ps.Adam(1e-9, steps=4)
+    of_all = {n: 3 * (np.sum(exact(TIMES[:n]), axis=0) - 1) ** 2 for n in (2, 3, 4, 5, 6, 8)}
+    history = ps.fit(DECAY, runs, optimizer=still, strategy=(), batch=ps.Minibatch(trajectories=1), **given).history
+    terms = history.terms.sel(term="kept").values
+    np.testing.assert_allclose(sorted(terms[:3]), sorted(of_all[n].sum() * 3 / 16 for n in (3, 5, 8)), rtol=1e-6)
+    np.testing.assert_allclose(terms[3], sum(of_all[n].sum() for n in (3, 5, 8)) / 16, rtol=1e-6)
+    history = ps.fit(DECAY, DATA, optimizer=still, **given).history
+    np.testing.assert_allclose(history.terms.sel(term="kept"), [of_all[n].mean() for n in (2, 4, 6, 8)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

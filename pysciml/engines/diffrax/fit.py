@@ -119,7 +119,8 @@ class Fit:
         """Write the history, report, look again."""
         seconds = time.perf_counter() - self._begin
         why = self._why if self._rejected else Status.SUCCESS.code
-        norm, added = float(np.linalg.norm(point.gradient)), self._request.penalty_values(point.x)
+        added = [*self._request.penalty_values(point.x), *self._objective.path_values(point.x)]
+        norm = float(np.linalg.norm(point.gradient))
         self._rows.append((point.value, norm, seconds, self._rejected, why, *added))
         self._rejected = 0
         self._tell(REPORT_SECONDS)
@@ -164,7 +165,7 @@ class Fit:
         return self._best
 
     def _history(self):
-        return np.array(self._rows, dtype=np.float64).reshape(-1, 5 + len(self._request.penalties))
+        return np.array(self._rows, dtype=np.float64).reshape(-1, 5 + self._request.n_added)
 
     def result(self, status: Status) -> StageRun:
         """What crosses back to the caller."""

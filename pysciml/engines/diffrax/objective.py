@@ -187,6 +187,7 @@ class DiffraxObjective(AbstractObjective):
         self.key = Key(solve.program, structure, *words, request.observe, request.sees_data, request.whole)
         self._data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
         self._value, self._value_and_gradient = compile_objective(self.key)
+        self._n_path = request.n_path
 
     def value(self, x: np.ndarray) -> float:
         with double_precision():
@@ -197,11 +198,25 @@ class DiffraxObjective(AbstractObjective):
             value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self._data)
         return _if_finite(float(value), np.array(gradient))
 
+    def path_values(self, x: np.ndarray) -> list[float]:
+        with double_precision():
+            return [
+                float(self._value(x, self._data._replace(weights=only_column(self._data.weights, k))))
+                for k in range(-self._n_path, 0)
+            ]
+
     def traced(self, x):
         return self._value_and_gradient(x, self._data)
 
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.array([self.value_and_gradient(point)[0] for point in points])  # compiles nothing more
+
+
+def only_column(weights: np.ndarray, column: int) -> np.ndarray:
+    """Weights ``(time, measured)`` of one column."""
+    kept = np.zeros_like(weights)
+    kept[:, column] = weights[:, column]
+    return kept
 
 
 def _if_finite(value, gradient):
@@ -254,21 +269,30 @@ class DiffraxSum(AbstractObjective):
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         total, gradient = 0.0, np.zeros(x.size)
-        places = range(len(self.parts)) if self.batch is None else [self._used.index(k) for k in self.batch]
+        places, share = self._in_batch()
         for k in places:
             picks = self._picks[k]
             value, slope = self.parts[k].value_and_gradient(x[picks])
             total += value
             gradient[picks] += slope
-        if self.batch is not None:  # which stands for all
-            share = len(self.parts) / len(places)
-            total, gradient = share * total, share * gradient
+        total, gradient = share * total, share * gradient
         for penalty in self._penalties:
             with double_precision():
                 value, slope = penalty(x)
             total += float(value)
             gradient += np.asarray(slope)
         return _if_finite(total, gradient)
+
+    def path_values(self, x: np.ndarray) -> list[float]:
+        places, share = self._in_batch()
+        found = [self.parts[k].path_values(x[self._picks[k]]) for k in places]
+        return [share * sum(values) for values in zip(*found, strict=True)]
+
+    def _in_batch(self):
+        """The places of parts that are looked at, and what these are multiplied by to stand for all."""
+        if self.batch is None:
+            return range(len(self.parts)), 1.0
+        return [self._used.index(k) for k in self.batch], len(self.parts) / len(self.batch)
 
 
 @lru_cache(maxsize=64)

@@ -203,6 +203,7 @@ class JuliaEngine(AbstractEngine):
             request.sees_data,
             None if request.whole is None else self._load.reversed(request.whole),
             self._load.events(solve.events, is_reversed=True) if solve.events else None,
+            int(request.n_path),
             *_mass(solve),
         )
         return JuliaObjective(self._bridge, handle, request)
@@ -268,6 +269,9 @@ class JuliaObjective(AbstractObjective):
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         return self._bridge.call("value_and_gradient", self.handle, floats(x), like=(self.handle.key, True))
+
+    def path_values(self, x: np.ndarray) -> list[float]:
+        return self._bridge.call("path_values", self.handle, floats(x)).tolist()
 
     @property
     def has_frozen_steps(self) -> bool:
