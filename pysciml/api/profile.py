@@ -1,8 +1,8 @@
 """profile(): how far each parameter can move before the fit gets worse, all others following."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -11,14 +11,14 @@ import xarray as xr
 from ..errors import ProblemError, SolveFailed, UnsupportedByEngine
 from ..words import nearest
 from .fit_result import FitResult
-from .fitted import Fitted, curvature, read_fitted
+from .fitted import Fitted, read_fitted
 from .objective import Objective
+from .rise import REACH, Rise, make_rise, read_bounds
+from .scatter import adjust_scatter
 
 STEPS_TO_THRESHOLD = 5  # points on one side of a parabola
 MOST_POINTS = 24  # on one side
-REACH = 100.0  # how many times its own size a parameter is moved at most
 FLAT = 0.01  # share of the threshold below which a rise is none
-FAILED = 1e30  # what a point that can't be solved, or lies outside the bounds, is worth
 
 
 def profile(
@@ -46,8 +46,8 @@ def profile(
         likelihood rose there (NaN behind the last point); ``others (parameter, point, parameter_2)``, what was trained
         at these points. ``estimate``, ``lower`` and ``upper (parameter)``: the confidence interval, infinite on a side
         where the rise stays below the threshold; ``verdict (parameter)``: ``"identifiable"``, ``"practically
-        non-identifiable"`` (an interval without end), or ``"structurally non-identifiable"`` (no rise at all).
-        ``attrs`` hold ``level`` and ``threshold``.
+        non-identifiable"`` (an interval without end), or ``"structurally non-identifiable"`` (no rise at all);
+        ``threshold (parameter)``, the rise at the ends of the interval. ``attrs`` hold ``level``.
 
     Raises
     ------
@@ -63,10 +63,11 @@ def profile(
     For least squares the rise is ``(S - S_min) / s**2`` with the sum of squares ``S`` and ``s**2 = S_min / (n - k)``;
     the threshold is the quantile of Fisher's F with 1 and ``n - k`` degrees of freedom: where the solution is linear in
     the parameters, the interval is that of :func:`standard_errors`. For a likelihood (priors counted in) the threshold
-    is the quantile of chi squared with 1 degree of freedom, which is right for many data: with a fitted scatter and
-    few of them intervals are too short, see the notes of :func:`standard_errors`. A parameter is moved by at most a
-    hundred times its size, up to its bounds, and as long as the model can be solved; the verdict speaks of this
-    stretch.
+    is the quantile of chi squared with 1 degree of freedom. Where its scatter is fitted too, the likelihood is the
+    adjusted one of the notes of :func:`standard_errors`, and the threshold ``v log(1 + F / v)``, with the quantile
+    ``F`` of Fisher's distribution with 1 and ``v`` degrees of freedom: for normal errors the interval is then that of
+    least squares. A parameter is moved by at most a hundred times its size, up to its bounds, and as long as the model
+    can be solved; the verdict speaks of this stretch.
 
     References
     ----------
@@ -93,16 +94,16 @@ def profile(
         )
     misfit = found.objective
     chosen = _choose(names, misfit.names)
-    rise, threshold = _make_rise(found, level)
-    walks = [_walk(rise, element, threshold) for element in chosen]
-    lowest = min(float(np.min(walk.rises)) for walk in walks)
+    rise, thresholds = _make_rise(found, level)
+    walks = [_walk(rise, element, thresholds[element]) for element in chosen]
+    lowest, threshold = min((float(np.min(walk.rises)), walk.threshold) for walk in walks)
     if lowest < -FLAT * threshold:
         warnings.warn(
             f"profile: a better fit was found on the way (by {-lowest:.3g}, where the threshold is {threshold:.3g}); "
             "fit again, for longer or from there",
             stacklevel=2,
         )
-    return _to_dataset(found, rise.best, [misfit.names[k] for k in chosen], walks, threshold, level)
+    return _to_dataset(found, rise.best, [misfit.names[k] for k in chosen], walks, level)
 
 
 def _choose(names, known):
@@ -120,44 +121,8 @@ def _choose(names, known):
     return chosen
 
 
-@dataclass(frozen=True, eq=False)
-class Rise:
-    """Twice the negative log likelihood above its minimum, as a function of ``x (k,)``.
-
-    ``best (k,)`` is where it is 0, ``covariance (k, k)`` the inverse of its curvature there, times two.
-    """
-
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
-    best: np.ndarray
-    covariance: np.ndarray
-    bounds: np.ndarray
-
-    def minimise(self, x: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
-        """The lowest point from ``x`` with the elements ``free`` moving, and the rise there; inf if it can't be had."""
-        from scipy.optimize import minimize
-
-        if not free.any():
-            value = self.value_and_gradient(x)[0]
-            return x, value if value < FAILED else np.inf
-        root = np.linalg.cholesky(np.linalg.inv(np.linalg.inv(self.covariance)[np.ix_(free, free)]))
-
-        def at(z):
-            moved = x.copy()
-            moved[free] += root @ z
-            return moved
-
-        def whitened(z):
-            value, gradient = self.value_and_gradient(at(z))
-            return value, root.T @ gradient[free]
-
-        found = minimize(whitened, np.zeros(root.shape[0]), jac=True, method="BFGS", options={"gtol": 5e-3})
-        return at(found.x), float(found.fun) if found.fun < FAILED else np.inf
-
-
-def _make_rise(fitted: Fitted, level: float) -> tuple[Rise, float]:
-    """The rise of an objective above its minimum near its ``x0``, and the threshold of a level."""
-    from scipy.stats import chi2, f
-
+def _make_rise(fitted: Fitted, level: float) -> tuple[Rise, np.ndarray]:
+    """The rise of an objective above its minimum near its ``x0``, and the threshold of a level ``(k,)``."""
     misfit = fitted.objective
     start, freedom = misfit.value(misfit.x0), fitted.n_data - misfit.x0.size
     if not np.isfinite(start):
@@ -169,33 +134,30 @@ def _make_rise(fitted: Fitted, level: float) -> tuple[Rise, float]:
         )
     if fitted.is_squares and start <= 0.0:
         raise ProblemError("profile: the model meets the data exactly, so there is no noise to compare a rise with")
-    bounds = np.array([[-np.inf if lo is None else lo, np.inf if hi is None else hi] for lo, hi in misfit.bounds])
+    adjusted = adjust_scatter(fitted)
+    factor = freedom / start if fitted.is_squares else 2.0
+    rough = make_rise(adjusted.value_and_gradient, adjusted.x, read_bounds(misfit.bounds), factor)
+    best, gain = rough.minimise(adjusted.x, np.ones(adjusted.x.size, dtype=bool))
+    gain = min(gain, 0.0)
+    stretch = 1.0 / (1.0 + gain / freedom) if fitted.is_squares else 1.0  # of the lower sum in the divisor
 
-    def make(lowest):
-        factor = freedom / lowest if fitted.is_squares else 2.0
+    def rise(x):
+        value, gradient = rough.value_and_gradient(x)
+        return stretch * (value - gain), stretch * gradient
 
-        def value_and_gradient(x):
-            inside = (x > bounds[:, 0]).all() and (x < bounds[:, 1]).all()
-            value, gradient = misfit.value_and_gradient(x) if inside else (np.nan, x)
-            if not np.isfinite(value):
-                return FAILED, np.zeros_like(x)
-            return factor * (value - lowest), factor * gradient
-
-        return value_and_gradient
-
-    rough = Rise(make(start), misfit.x0, _covariance(make(start), misfit.x0), bounds)
-    best, gain = rough.minimise(misfit.x0, np.ones(misfit.x0.size, dtype=bool))
-    lowest = start + min(gain, 0.0) * (start / freedom if fitted.is_squares else 0.5)
-    threshold = float(f.ppf(level, 1, freedom) if fitted.is_squares else chi2.ppf(level, 1))
-    return Rise(make(lowest), best, rough.covariance, bounds), threshold
+    thresholds = np.full(best.size, freedom) if fitted.is_squares else adjusted.freedom
+    return replace(rough, value_and_gradient=rise, best=best), _thresholds(thresholds, level, fitted.is_squares)
 
 
-def _covariance(value_and_gradient, x):
-    """Twice the inverse of the curvature, from differences of gradients; what is flat is bounded by its own size."""
-    bends, size = curvature(value_and_gradient, x)
-    values, directions = np.linalg.eigh(bends)
-    values = np.maximum(np.abs(values), 2 / REACH**2)  # standard errors of at most so many times the size
-    return 2 * (directions / values) @ directions.T * np.outer(size, size)
+def _thresholds(freedom, level, is_squares):
+    """Rises at the ends of intervals, by degrees of freedom."""
+    from scipy.stats import chi2, f
+
+    found, is_few = np.full(freedom.size, chi2.ppf(level, 1)), np.isfinite(freedom)
+    few = freedom[is_few]
+    quantiles = f.ppf(level, 1, few)
+    found[is_few] = quantiles if is_squares else few * np.log1p(quantiles / few)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,12 +168,14 @@ class Walk:
     rises: np.ndarray
     lower: float
     upper: float
+    threshold: float  # of the rise at its ends
 
-    def verdict(self, threshold: float) -> str:
+    @property
+    def verdict(self) -> str:
         """Whether the data identify the element."""
         if np.isfinite(self.lower) and np.isfinite(self.upper):
             return "identifiable"
-        is_flat = np.max(self.rises) < FLAT * threshold
+        is_flat = np.max(self.rises) < FLAT * self.threshold
         return f"{'structurally' if is_flat else 'practically'} non-identifiable"
 
 
@@ -224,7 +188,7 @@ def _walk(rise: Rise, element: int, threshold: float) -> Walk:
     ends = [_crossing([rise.best[element], *(x[element] for x in side)], [0.0, *heights], threshold)
             for side, heights in ((below, under), (above, over))]  # fmt: skip
     lower, upper = (sign * np.inf if end is None else end for sign, end in zip((-1.0, 1.0), ends, strict=True))
-    return Walk(points, rises, lower, upper)
+    return Walk(points, rises, lower, upper, threshold)
 
 
 def _walk_side(rise, element, threshold, sign):
@@ -275,7 +239,7 @@ def _crossing(values, rises, threshold):
     return None
 
 
-def _to_dataset(fitted, best, names, walks, threshold, level):
+def _to_dataset(fitted, best, names, walks, level):
     """All profiles side by side, the shorter ones filled with NaN."""
     longest = max(len(walk.rises) for walk in walks)
     everything = fitted.objective.names
@@ -294,11 +258,12 @@ def _to_dataset(fitted, best, names, walks, threshold, level):
         "estimate": ("parameter", best[places]),
         "lower": ("parameter", np.array([walk.lower for walk in walks])),
         "upper": ("parameter", np.array([walk.upper for walk in walks])),
-        "verdict": ("parameter", np.array([walk.verdict(threshold) for walk in walks], dtype=object)),
+        "verdict": ("parameter", np.array([walk.verdict for walk in walks], dtype=object)),
+        "threshold": ("parameter", np.array([walk.threshold for walk in walks])),
     }
     coords = {
         "parameter": np.array(names, dtype=object),
         "parameter_2": np.array(everything, dtype=object),
         "unit": ("parameter", np.array([fitted.units[place] for place in places], dtype=object)),
     }
-    return xr.Dataset(variables, coords, {"level": level, "threshold": threshold})
+    return xr.Dataset(variables, coords, {"level": level})

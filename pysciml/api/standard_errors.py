@@ -7,6 +7,7 @@ from ..errors import ProblemError, SolveFailed, UnsupportedByEngine
 from .fit_result import FitResult
 from .fitted import Fitted, curvature, read_fitted
 from .objective import Objective
+from .scatter import adjust_scatter
 
 CUTOFF = 1e-6  # relative size of a singular value below which its direction isn't determined
 ROUGH_CUTOFF = 1e-4  # relative size of an eigenvalue of second derivatives, as CUTOFF
@@ -31,8 +32,8 @@ def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr
         Over ``parameter``, one element of what was trained each: ``estimate``, ``standard_error``, ``lower`` and
         ``upper``, in the unit that the coordinate ``unit`` names; ``covariance`` and ``correlation (parameter,
         parameter_2)``; ``residual_deviation (variable)``, the estimated deviation of the data from the model, in the
-        unit of the data, and ``degrees_of_freedom`` in ``attrs`` of a fit by least squares; ``level`` and ``n_data``
-        in ``attrs`` of all.
+        unit of the data, and ``degrees_of_freedom`` in ``attrs`` of a fit by least squares; ``degrees_of_freedom
+        (parameter)`` where a likelihood's scatter is fitted; ``level`` and ``n_data`` in ``attrs`` of all.
 
     Raises
     ------
@@ -51,15 +52,22 @@ def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr
     and ``estimate -+ t standard_error`` with Student's t. That is exact where the solution is linear in the
     parameters, else as good as the straight line through the estimate; :func:`profile` looks further. Of a likelihood
     (priors counted in) ``cov`` is the inverse of the observed information, the second derivatives of the loss by
-    differences of its gradient, and the quantile is the normal one: Laplace's approximation. A scatter that is fitted
-    beside other parameters comes out too small (a dispersion of counts too large), by about ``k`` in ``n`` data, and
-    intervals with it: of the rates of an epidemic, from 20 counts with a fitted dispersion, nominal 90 % intervals held
-    the truth in 82 % of 200 repetitions. Least squares divide by ``n - k`` and have no such bias; a scatter known from
-    replicates, or a prior of it, mends it too.
+    differences of its gradient, and the quantile is the normal one: Laplace's approximation.
+
+    The most likely scatter (``sigma="s"``, ``dispersion="phi"``) is too sure of itself, as if no parameter had been
+    fitted to the same data. So where it is fitted, half the log determinant of the information on all others is taken
+    off the log likelihood (Cox and Reid), and ``estimate`` and ``cov`` are those of what is left: for normal errors of
+    one scatter that is to divide by ``n - k`` in place of ``n``. The quantile is Student's t with Satterthwaite's
+    degrees of freedom, ``2 / var(log v)`` for a variance ``v`` that hangs on the scatter, which is ``n - k`` again; so
+    intervals are those of least squares where errors are normal. Those of the scatter itself keep the normal quantile.
 
     References
     ----------
     Seber, Wild (1989), Nonlinear Regression, doi:10.1002/0471725315
+    Cox, Reid (1987), Parameter orthogonality and approximate conditional inference, Journal of the Royal Statistical
+    Society B 49, 1-39. doi:10.1111/j.2517-6161.1987.tb01422.x
+    Satterthwaite (1946), An approximate distribution of estimates of variance components, Biometrics Bulletin 2,
+    110-114. doi:10.2307/3002019
 
     Examples
     --------
@@ -75,7 +83,11 @@ def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr
         raise ProblemError(f"standard_errors: level must be between 0 and 1, got {level!r}")
     found = read_fitted("standard_errors", fitted)
     if found.is_likelihood:
-        return _to_dataset(found, _inverse_curvature(found.objective), None, np.inf, level)
+        covariance = _inverse_curvature(found.objective, found.objective.value_and_gradient, found.objective.x0)
+        adjusted = adjust_scatter(found)
+        if found.scatter.any():
+            covariance = _inverse_curvature(found.objective, adjusted.value_and_gradient, adjusted.x)
+        return _to_dataset(found, adjusted.x, covariance, None, adjusted.freedom, level)
     if not found.is_squares or not found.is_plain:
         more = "" if found.is_plain else " with weights or penalties"
         raise UnsupportedByEngine(
@@ -90,12 +102,13 @@ def standard_errors(fitted: FitResult | Objective, *, level: float = 0.95) -> xr
             "error from; give more data, or train less"
         )
     variance = float(residuals @ residuals) / freedom
-    return _to_dataset(found, variance * _inverse(slopes, found.objective), variance, freedom, level)
+    covariance = variance * _inverse(slopes, found.objective)
+    return _to_dataset(found, found.objective.x0, covariance, variance, freedom, level)
 
 
-def _inverse_curvature(misfit: Objective) -> np.ndarray:
-    """Inverse of the loss's second derivatives, from differences of gradients; ProblemError where it isn't curved."""
-    bends, size = curvature(misfit.value_and_gradient, misfit.x0)
+def _inverse_curvature(misfit: Objective, value_and_gradient, x) -> np.ndarray:
+    """Inverse of a loss's second derivatives, from differences of gradients; ProblemError where it isn't curved."""
+    bends, size = curvature(value_and_gradient, x)
     if not np.isfinite(bends).all():
         raise SolveFailed("standard_errors: the model can't be solved near the fitted values")
     root = np.sqrt(np.maximum(np.abs(np.diag(bends)), np.finfo(float).tiny))
@@ -138,13 +151,13 @@ def _undetermined(direction, names):
     )
 
 
-def _to_dataset(fitted: Fitted, covariance, variance, freedom, level):
+def _to_dataset(fitted: Fitted, x, covariance, variance, freedom, level):
     """Everything by the names of what was trained."""
     from scipy.stats import t
 
     error = np.sqrt(np.diag(covariance))
-    margin = float(t.ppf(0.5 + 0.5 * level, freedom)) * error
-    names, x = list(fitted.objective.names), fitted.objective.x0
+    margin = t.ppf(0.5 + 0.5 * level, freedom) * error
+    names = list(fitted.objective.names)
     pair = ("parameter", "parameter_2")
     variables = {
         "estimate": ("parameter", x, {"long_name": "estimate"}),
@@ -166,4 +179,6 @@ def _to_dataset(fitted: Fitted, covariance, variance, freedom, level):
         variables["residual_deviation"] = ("variable", deviation, {"long_name": "deviation of the data from the model"})
         coords["variable"] = np.array(list(scales), dtype=object)
         attrs["degrees_of_freedom"] = freedom
+    elif fitted.scatter.any():
+        variables["degrees_of_freedom"] = ("parameter", freedom, {"long_name": "degrees of freedom"})
     return xr.Dataset(variables, coords, attrs)

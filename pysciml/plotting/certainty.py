@@ -79,7 +79,7 @@ def plot_profile(profile: xr.Dataset):
     """
     import matplotlib.pyplot as plt
 
-    if "rise" not in profile or "threshold" not in profile.attrs:
+    if "rise" not in profile or "threshold" not in profile:
         raise ProblemError("plot_profile: give what ps.profile returned")
     n = profile.sizes["parameter"]
     columns = min(n, COLUMNS)
@@ -98,7 +98,7 @@ def plot_profile(profile: xr.Dataset):
 
 def _draw_profile(ax, one, attrs):
     """One parameter."""
-    threshold, name, unit = attrs["threshold"], str(one["parameter"].item()), str(one["unit"].item())
+    threshold, name, unit = float(one["threshold"]), str(one["parameter"].item()), str(one["unit"].item())
     order = np.argsort(one["value"].values)
     ax.plot(one["value"].values[order], one["rise"].values[order], "o-", markersize=3)
     ax.axhline(threshold, color="0.4", linewidth=1, linestyle="--")

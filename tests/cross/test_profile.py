@@ -28,7 +28,7 @@ def test_a_linear_model(engine):
     np.testing.assert_allclose(found.estimate, best, atol=1e-3 * error.min())
     np.testing.assert_allclose(found.upper, best + 1.812461 * error, atol=1e-3 * error.min())  # Student's t, 10, 95 %
     np.testing.assert_allclose(found.lower, best - 1.812461 * error, atol=1e-3 * error.min())
-    np.testing.assert_allclose(found.attrs["threshold"], 1.812461**2, rtol=1e-6)
+    np.testing.assert_allclose(found.threshold, 1.812461**2, rtol=1e-6)
     parabola = ((found.value - found.estimate) / xr.DataArray(error, dims="parameter")) ** 2
     np.testing.assert_allclose(found.rise, parabola, atol=1e-3)
     of_a = found.isel(parameter=0)
@@ -105,4 +105,4 @@ def test_a_likelihood():
     mean = found.value
     deviance = 2 * counts.size * (mean - counts.mean() - counts.mean() * np.log(mean / counts.mean()))
     np.testing.assert_allclose(found.rise, deviance, atol=1e-4)
-    np.testing.assert_allclose(found.attrs["threshold"], 3.841459, rtol=1e-6)
+    np.testing.assert_allclose(found.threshold, 3.841459, rtol=1e-6)

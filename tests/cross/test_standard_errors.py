@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.optimize
+import scipy.stats
 import xarray as xr
 from support.engines import require_engine
 
@@ -130,6 +132,67 @@ def test_a_likelihood():
     np.testing.assert_allclose(found.covariance, exact, rtol=1e-4)
     np.testing.assert_allclose(found.upper - found.estimate, 1.959964 * np.sqrt(np.diag(exact)), rtol=1e-4)
     assert found.attrs == {"level": 0.95, "n_data": 11}
+
+
+def test_fitted_scatter():
+    """Two lines with normal errors of their own: each has the intervals of its linear regression."""
+    require_engine("julia")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": p.a + p.b * t, "y": p.c},
+        {"x": 1.0, "y": 0.0},
+        (0, 5),
+        {"a": 0.7, "b": 0.3, "c": 0.5, "sx": 0.2, "sy": 0.2},
+    )
+    rng = np.random.default_rng(3)
+    x, y = 1 + 0.7 * TIMES + 0.15 * TIMES**2 + rng.normal(0, 0.1, 12), 0.5 * TIMES + rng.normal(0, 0.3, 12)
+    x[[1, 4, 7]] = np.nan
+    data = xr.Dataset({"x": ("time", x), "y": ("time", y)}, {"time": TIMES})
+    words = {"loss": {"x": ps.Normal("sx"), "y": ps.Normal("sy")}, "engine": "julia"}
+    best = ps.fit(problem, data, optimizer="lbfgs", strategy=(), progress=False, verify="never", **words).problem
+    misfit = ps.objective(best, data, **words)
+    found, rises = ps.standard_errors(misfit), ps.profile(misfit, ["b", "c"])
+    expected = {}
+    for names, columns, values in ((["a", "b"], [TIMES, TIMES**2 / 2], x - 1), (["c"], [TIMES], y)):
+        design = np.stack(columns, axis=1)[np.isfinite(values)]
+        coefficients, squares, *_ = np.linalg.lstsq(design, values[np.isfinite(values)], rcond=None)
+        freedom = len(design) - len(names)
+        errors = np.sqrt(np.diag(squares / freedom * np.linalg.inv(design.T @ design)))
+        expected |= {name: (*pair, freedom) for name, *pair in zip(names, coefficients, errors, strict=True)}
+        scatter = found.estimate.sel(parameter="sy" if names == ["c"] else "sx")
+        np.testing.assert_allclose(scatter, np.sqrt(squares[0] / freedom), rtol=1e-3)
+    for name, (estimate, error, freedom) in expected.items():
+        one, margin = found.sel(parameter=name), scipy.stats.t.ppf(0.975, freedom) * error
+        np.testing.assert_allclose(one.degrees_of_freedom, freedom, rtol=0.02)
+        np.testing.assert_allclose(one.standard_error, error, rtol=2e-3)
+        np.testing.assert_allclose([one.lower, one.upper], [estimate - margin, estimate + margin], atol=5e-3 * error)
+        if name != "a":
+            ends = [rises[end].sel(parameter=name) for end in ("lower", "upper")]
+            np.testing.assert_allclose(ends, [estimate - margin, estimate + margin], atol=1e-2 * error)
+
+
+def test_fitted_dispersion():
+    """Counts about one mean: Cox and Reid's dispersion, from their formula."""
+    require_engine("julia")
+    problem = ps.ODEProblem(lambda t, u, p: {"x": 0 * u.x}, {"x": 9.0}, (0, 5), {"phi": 3.0})
+    counts = np.array([3, 15, 2, 6, 14, 18, 3, 5, 17, 2, 4, 25])
+    data = xr.Dataset({"x": ("time", counts)}, {"time": TIMES})
+    words = {"loss": ps.NegativeBinomial("phi"), "trainable": ["u0_x", "phi"], "engine": "julia"}
+    best = ps.fit(problem, data, optimizer="lbfgs", strategy=(), progress=False, verify="never", **words).problem
+    found, mean = ps.standard_errors(ps.objective(best, data, **words)), counts.mean()
+
+    def adjusted(phi, share=1.0):
+        likelihood = scipy.stats.nbinom.logpmf(counts, phi, phi / (phi + mean)).sum()
+        return -likelihood + share * 0.5 * np.log(counts.size / (mean + mean**2 / phi))
+
+    phi, plain = (
+        scipy.optimize.minimize_scalar(adjusted, bounds=(0.1, 10), args=(share,), options={"xatol": 1e-7}).x
+        for share in (1.0, 0.0)
+    )
+    assert phi < 0.95 * plain and abs(best.p.phi / plain - 1) < 1e-3
+    np.testing.assert_allclose(found.estimate.sel(parameter="phi"), phi, rtol=3e-3)
+    np.testing.assert_allclose(
+        found.standard_error.sel(parameter="u0_x"), np.sqrt((mean + mean**2 / phi) / counts.size), rtol=3e-3
+    )
 
 
 def test_experiments_with_their_own_start():

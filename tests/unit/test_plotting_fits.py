@@ -135,9 +135,10 @@ def test_profiles():
             "lower": ("parameter", [0.85, -np.inf]),
             "upper": ("parameter", [1.15, np.inf]),
             "verdict": ("parameter", ["identifiable", "practically non-identifiable"]),
+            "threshold": ("parameter", [3.84, 3.9]),
         },
         {"parameter": ["a", "b"], "unit": ("parameter", ["mg", ""])},
-        {"level": 0.95, "threshold": 3.84},
+        {"level": 0.95},
     )
     left, right = ps.plot_profile(found).axes
     assert left.get_xlabel() == "a [mg]" and right.get_xlabel() == "b"
