@@ -11,15 +11,13 @@ from ..problems.labels import coords_on
 from ..tracing.layout import Layout
 from .attrs import own_versions, to_json, variable_attrs
 from .status import STATUS_ATTRS, succeeded
-from .to_dataset import parameters_to_dataset
+from .to_dataset import parameter_coords
 
 
 def batch_coords(batch: Batch) -> dict:
     """Coordinates of the batch dims, and of every parameter and initial value that differs, or is the same for all."""
     problem, over = batch.problem, batch.over
-    same = parameters_to_dataset(problem)
-    coords = {str(name): variable.variable for name, variable in same.coords.items()}
-    coords |= {str(name): variable.variable for name, variable in same.data_vars.items() if name not in batch.p}
+    coords = {name: variable for name, variable in parameter_coords(problem).items() if name not in batch.p}
     varied = [(name, name, *rows, problem.p_layout) for name, rows in batch.p.items()]
     varied += [(f"u0_{name}", name, *rows, problem.u_layout) for name, rows in batch.u0.items()]
     for name, owner, dims, rows, layout in varied:

@@ -52,7 +52,7 @@ def _make_dataset(raw, problem, engine, settings, times=None, events=(), failure
     t = solution_times(raw, problem, times).copy()
     t.flags.writeable = False  # it may be shared
     attrs = variable_attrs("time", {} if problem.calendar else problem.units, {})
-    coords = {"time": ("time", t, attrs)} | _parameter_coords(problem)
+    coords = {"time": ("time", t, attrs)} | parameter_coords(problem)
     variables = {}
     for name, values in _arrays(raw, problem).items():
         dims = problem.dims[name]
@@ -144,7 +144,7 @@ def _strict(value):
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _parameter_coords(problem):
+def parameter_coords(problem):
     """Every parameter as a coordinate on its own dims, with their coordinates."""
     values = _parameter_values(problem, problem.p_values)
     for array in values.values():
