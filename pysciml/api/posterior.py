@@ -86,7 +86,9 @@ def posterior(
     Notes
     -----
     Bounded elements are sampled as logarithms (one bound) or logits (two), with the Jacobian of that. A solve that
-    fails has density 0.
+    fails has density 0. Up to 200 elements are sampled in coordinates in which the density is about as wide in all
+    directions, by its second derivatives at the start values, and chains start as far from these as that is wide: where
+    parameters hang together, a draw takes a tenth of the solves then.
 
     References
     ----------
