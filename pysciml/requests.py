@@ -43,6 +43,7 @@ class SolveRequest:
     dt: float | None = None  # first step; the step of a method without step control
     dtmax: float | None = None
     max_steps: int = 100_000
+    max_seconds: float | None = None  # of wall clock
     progress: bool = False
     mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
@@ -61,9 +62,9 @@ class SolveRequest:
         mass = () if self.mass_matrix is None else (Capability("problem", "mass matrix"),)
         options = (Capability("option", name) for name, _ in self.algorithm_options)
         both = (Capability("mass matrix with", "events"),) if mass and self.events else ()
-        return frozenset(
-            {Capability("problem", "ode"), Capability("algorithm", self.algorithm), *options, *events, *mass, *both}
-        )
+        limit = () if self.max_seconds is None else (Capability("limit", "max_seconds"),)
+        plain = Capability("problem", "ode"), Capability("algorithm", self.algorithm)
+        return frozenset({*plain, *options, *events, *mass, *both, *limit})
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,11 +27,27 @@ mutable struct Notes
     const members::Vector{Bool} # which have taken a step
     is_automatic::Bool # the solve is one of "auto": other pairs switch on their own
     fastest_decay::Float64 # at the last look, 0 if there was none
+    end_by::UInt64 # by `time_ns`
+    is_overdue::Bool # it was not over by then
 end
 
 "Of Julia's own threads; those of others make one call at a time, and share the last."
-const NOTES = [Notes(zeros(Bool, 2), false, 0.0) for _ in 1:1024]
+const NOTES = [Notes(zeros(Bool, 2), false, 0.0, typemax(UInt64), false) for _ in 1:1024]
 notes() = NOTES[min(Threads.threadid(), end)]
+
+"Let the solve that begins take some seconds, or any if these are infinite."
+function start_limit!(seconds)
+    own = notes()
+    own.end_by = isfinite(seconds) ? time_ns() + round(UInt64, 1.0e9 * min(seconds, 1.0e9)) : typemax(UInt64)
+    own.is_overdue = false
+    return nothing
+end
+
+function is_overdue()
+    own = notes()
+    own.is_overdue = own.end_by != typemax(UInt64) && time_ns() > own.end_by
+    return own.is_overdue
+end
 
 note_member(integrator) = nothing # Sundials'
 note_member(integrator::OrdinaryDiffEqCore.ODEIntegrator) = note_cache(integrator.cache, integrator)

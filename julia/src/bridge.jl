@@ -35,6 +35,14 @@ function load_model(program, entries, rows, columns, n, is_sparse, time, product
     return RightHandSide(program, derivatives)
 end
 
+"The same of several lanes, whose derivatives are those of all lanes, each entry of the Jacobian of one lane for all of them."
+function load_wide_model(program, entries, rows, columns, n, n_lanes, time, product)
+    rows, columns = collect(Int, rows) .+ 1, collect(Int, columns) .+ 1
+    prototype = make_lane_matrix(Int(n), Int(n_lanes))
+    derivatives = Derivatives(Generated(entries), rows, columns, prototype, Generated(time), GeneratedProduct(product), nothing)
+    return RightHandSide(program, derivatives)
+end
+
 "Colours of a pattern's columns: see `color_columns`."
 color_pattern(starts, rows) = color_columns(collect(Int, starts), collect(Int, rows))
 
@@ -75,8 +83,10 @@ end
 
 floats(x) = collect(Float64, x)
 
-function make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, events = NO_EVENTS, norm = Norm())
-    numbers = (Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps))
+function make_options(
+        rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true, events = NO_EVENTS, norm = Norm()
+    )
+    numbers = (Float64(rtol), Float64(atol), Float64(dt), Float64(dtmax), Int(max_steps), Float64(max_seconds))
     return Options(numbers..., floats(tstops), Bool(adaptive), events, norm)
 end
 
@@ -111,13 +121,13 @@ Solve one initial-value problem: times, states `(state, time)`, the name of the 
 error's text if the solver threw one, statistics, and where a solve that failed stood: time and state, else nothing.
 """
 function solve_request(
-        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true,
+        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true,
         mass_matrix = nothing, events = NO_EVENTS
     )
     u0, saveat = floats(u0), floats(saveat)
     spec = string(spec)
     problem = load_problem(program, u0, p, t0, t1, mass_matrix)
-    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, events)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events)
     rows = Rows(saveat, length(u0))
     t, u, code, text, counts = try
         solution = solve_problem(problem, spec, options; record = rows)
@@ -143,17 +153,25 @@ function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
 end
 
 """
-    solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, options...)
+    solve_ensemble(
+        f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, leaves_stiff, options...
+    )
 
 Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
 there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
-statistics, one member's after the other, the words that ran, and how many tasks and lanes there were.
+statistics, one member's after the other, the words that ran, and how many tasks and lanes there were. Nothing, if it
+`leaves_stiff` ones to another call and most of those that the automatic choice looked at first are.
 """
-function solve_ensemble(f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, numbers...)
+function solve_ensemble(
+        f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, leaves_stiff, numbers...
+    )
     e = Ensemble(u0, p, (Float64(t0), Float64(t1)), string(spec), floats(saveat))
     f = with_mass(f, mass_matrix)
     n_tasks = prepare_tasks(e, f) ? min(n_tasks == 0 ? Threads.nthreads() : Int(n_tasks), length(e.codes)) : 1
-    words, n_lanes = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), something(events, NO_EVENTS), numbers, n_tasks)
+    events = something(events, NO_EVENTS)
+    found = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), events, numbers, n_tasks, Bool(leaves_stiff))
+    found === nothing && return nothing
+    words, n_lanes = found
     ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
     return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes
 end
@@ -169,10 +187,11 @@ A solution that can be evaluated between its steps: the name of the return code,
 text if the solver threw one, the solution, and where a solve that failed stood.
 """
 function dense_request(
-        program, u0, p, t0, t1, spec, rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, mass_matrix = nothing
+        program, u0, p, t0, t1, spec, rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true,
+        mass_matrix = nothing
     )
     problem = load_problem(program, floats(u0), p, t0, t1, mass_matrix)
-    options = make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive)
     solution = try
         solve_problem(problem, string(spec), options; dense = true)
     catch error
@@ -197,14 +216,14 @@ See `Objective` for `sees_data` and `whole`.
 """
 function make_objective(
         program, parametrization, n_parameters, t0, times, values, weights, x0, word, sensitivity,
-        rtol, atol, dt, dtmax, max_steps, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
+        rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true, observe = nothing, n_states = size(values, 1),
         sees_data = false, whole = nothing, events = nothing, n_path = 0, mass_matrix = nothing
     )
     times, x0 = floats(times), floats(x0)
     objective = Objective(
         with_mass(RightHandSide(program), mass_matrix), parametrization, Float64(t0), times, collect(Float64, values),
         collect(Float64, weights), Int(n_parameters),
-        make_options(rtol, atol, dt, dtmax, max_steps, tstops, adaptive, something(events, NO_EVENTS)),
+        make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, something(events, NO_EVENTS)),
         string(word), string(sensitivity), length(times), 1.0, sensitivity == "auto", Int(n_states),
         observe === nothing ? nothing : RightHandSide(observe), Bool(sees_data),
         whole === nothing ? nothing : RightHandSide(whole), Int(n_path)

@@ -181,7 +181,7 @@ function LinearSolve.init_cacheval(
         ::FullSolver, A, b, u, Pl, Pr, maxiters::Int, abstol, reltol,
         verbose::Union{Bool, LinearSolve.LinearVerbosity}, assumptions::LinearSolve.OperatorAssumptions
     )
-    return FullFactors(convert(AbstractMatrix, A))
+    return make_factors(A)
 end
 
 function SciMLBase.solve!(cache::LinearSolve.LinearCache, solver::FullSolver; kwargs...)

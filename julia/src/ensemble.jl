@@ -16,6 +16,7 @@ fork(e::Event) = Event(
     fork(e.condition), fork(e.effect), e.times, e.rows, e.u_index, e.p_index, e.is_terminal, e.direction, e.is_before
 )
 fork(events::Events) = Events(map(fork, events.list))
+fork(o::Options) = Options(o.rtol, o.atol, o.dt, o.dtmax, o.max_steps, o.max_seconds, o.tstops, o.adaptive, fork(o.events), o.norm)
 
 "The first `n` copies of a right-hand side, itself among them; kept with it."
 function forks(f::RightHandSide, n)
@@ -49,10 +50,11 @@ struct Worker
     f::RightHandSide
     options::Options
     rows::Rows
+    kept::Kept
     words::Set{String}
 end
 
-make_worker(f, options, saveat, n) = Worker(f, options, Rows(saveat, n), Set{String}())
+make_worker(f, options, saveat, n) = Worker(f, options, Rows(saveat, n), Kept(), Set{String}())
 
 "The lanes of a task: a wide right-hand side, its state and its parameters (one column, if all members have the same)."
 struct Lanes
@@ -68,7 +70,7 @@ function solve_rows!(worker, problem, spec)
     worker.rows.is_used = false
     worker.rows.n = 0
     code, counts = try
-        solution = solve_problem(problem, spec, worker.options; record = worker.rows)
+        solution = solve_problem(problem, spec, worker.options; record = worker.rows, worker.kept)
         worker.rows.is_used || copy_rows!(worker.rows, solution)
         solution.retcode, statistics(solution.stats)
     catch error
@@ -156,9 +158,13 @@ function share_out(run, n_tasks, count)
     end
     n_tasks == 1 && return work(1)
     IS_SHARED[] = true
-    tasks = [start_on(() -> work(task), id) for (task, id) in zip(1:n_tasks, Threads.threadpooltids(:default))]
-    foreach(Base._wait, tasks)
-    IS_SHARED[] = false
+    tasks = try
+        started = [start_on(() -> work(task), id) for (task, id) in zip(1:n_tasks, Threads.threadpooltids(:default))]
+        foreach(Base._wait, started)
+        started
+    finally
+        IS_SHARED[] = false
+    end
     for task in tasks
         istaskfailed(task) && throw(task.result)
     end
@@ -177,15 +183,18 @@ const PROBES = 8 # members solved first, where "auto" has to see whether a probl
 const SLACK = 4 # times as many steps as the slowest of these: then a group is solved one by one
 
 """
-The most steps of a group: any, or with "auto" what some members, spread over all, let expect; 0 if one of these was stiff.
+The most steps of a group: any, or with "auto" what some members, spread over all, let expect; 0 if one of these was stiff, and -1
+if most were.
 """
 function group_steps(e::Ensemble, worker)
     e.spec == "auto" || return worker.options.max_steps
     members = unique(round.(Int, range(1, length(e.codes); length = PROBES)))
+    n_stiff = 0
     for k in members
         solve_member!(e, worker, k)
-        notes().members[2] && return 0
+        n_stiff += notes().members[2]
     end
+    n_stiff > 0 && return 2n_stiff >= length(members) ? -1 : 0
     return min(worker.options.max_steps, SLACK * (100 + maximum(e.counts[1, members])))
 end
 
@@ -200,12 +209,16 @@ function prepare_tasks(e::Ensemble, f)
     return true
 end
 
-"Solve all members in some tasks; those of a group as lanes of the right-hand side `wide`, if there is one."
-function solve_all!(e::Ensemble, f, wide, n_lanes, has_wide_parameters, events, numbers, n_tasks)
-    options(norm, most = numbers[5]) = make_options(numbers[1:4]..., most, numbers[6:7]..., fork(events), norm)
+"""
+Solve all members in some tasks; those of a group as lanes of the right-hand side `wide`, if there is one: the words that ran, and
+how many lanes. Nothing if it `leaves_stiff` ones.
+"""
+function solve_all!(e::Ensemble, f, wide, n_lanes, has_wide_parameters, events, numbers, n_tasks, leaves_stiff)
+    options(norm, most = numbers[5]) = make_options(numbers[1:4]..., most, numbers[6:8]..., fork(events), norm)
     workers = [make_worker(copy, options(Norm()), e.saveat, size(e.u0, 1)) for copy in forks(f, n_tasks)]
     most = wide === nothing ? 0 : group_steps(e, workers[1])
-    if most == 0
+    leaves_stiff && most == -1 && return nothing
+    if most <= 0
         share_out((task, k) -> solve_member!(e, workers[task], k), n_tasks, length(e.codes))
         return union((worker.words for worker in workers)...), 0
     end

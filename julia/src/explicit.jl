@@ -39,7 +39,7 @@ function read_tableau(spec)
         return nothing
     end
     problem = make_problem(RightHandSide(basis!), zeros(MOST_STAGES), Float64[], (0.0, 1.0))
-    options = Options(1.0, 1.0, 1.0, 0.0, 10, Float64[], false, NO_EVENTS, Norm())
+    options = Options(1.0, 1.0, 1.0, 0.0, 10, Inf, Float64[], false, NO_EVENTS, Norm())
     solution = solve_problem(problem, spec, options; dense = true, everystep = true)
     length(solution.t) == 2 || error("a step of size 1 was not taken by $spec")
     nodes, factors = interpolation_nodes(NODES)

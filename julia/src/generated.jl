@@ -92,22 +92,25 @@ end
     Derivatives(entries, rows, columns, prototype, time, product, second)
 
 Generated derivatives of a right-hand side. `entries` writes the Jacobian's elements at `(rows, columns)`, sorted by
-column, then by row (nothing: there is no Jacobian to be had at a price); `prototype` is its sparse pattern, or nothing
-if it is dense; `factorisation` names the quicker way to factor that.
+column, then by row (nothing: there is no Jacobian to be had at a price); `prototype` is its sparse pattern, a `LaneMatrix`, or
+nothing if it is dense; `factorisation` names the quicker way to factor a sparse one.
 """
 struct Derivatives
     entries::Union{Nothing, Generated}
     rows::Vector{Int}
     columns::Vector{Int}
     values::Vector64
-    prototype::Union{Nothing, SparseMatrixCSC{Float64, Int}}
+    prototype::Any
     time::Generated
     product::GeneratedProduct
     second::Union{Nothing, GeneratedSecond}
     factorisation::String
 end
 
+lanes_of(prototype) = 1
+
 function Derivatives(entries, rows, columns, prototype, time, product, second)
-    values, factorisation = Vector64(undef, length(rows)), prototype === nothing ? "" : choose_factorisation(prototype)
+    factorisation = prototype isa SparseMatrixCSC ? choose_factorisation(prototype) : ""
+    values = Vector64(undef, length(rows) * lanes_of(prototype))
     return Derivatives(entries, rows, columns, values, prototype, time, product, second, factorisation)
 end

@@ -43,7 +43,7 @@ hold_sample(name, arguments...) = Sample(call_sample(name, arguments...).word)
 
 load_sample(text) = hold_sample("load_program", text, [1.0], Bool[], Int[], 2, 0)
 
-const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Float64[], true)
+const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Inf, Float64[], true)
 const SAMPLE_X = [1.0, 1.0, 2.0]
 const SAMPLE_PROBLEM = ([1.0, 1.0], [1.0, 2.0], 0.0, 1.0)
 
@@ -74,11 +74,14 @@ end
 
 "Some trajectories, one by one and as lanes."
 function run_sample_ensemble(word)
-    f, wide = (hold_sample("load_right_hand_side", load_sample(text)) for text in (SAMPLE_TEXT, SAMPLE_ENTRIES))
+    f = hold_sample("load_right_hand_side", load_sample(SAMPLE_TEXT))
+    entries, product = load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT)
+    wide = is_stiff(word) ? hold_sample("load_wide_model", entries, entries, [0, 1], [0, 1], 2, 2, entries, product) :
+        hold_sample("load_right_hand_side", entries)
     for lanes in (0, 2)
         call_sample(
             "solve_ensemble", f, lanes == 0 ? nothing : wide, lanes, true, nothing, nothing, ones(2, 3), ones(2, 3), 0.0, 1.0, word,
-            [0.5, 1.0], 1, SAMPLE_OPTIONS...
+            [0.5, 1.0], 1, false, SAMPLE_OPTIONS...
         )
     end
     return nothing
@@ -126,7 +129,7 @@ end
         run_sample_model("Rodas5P", false, [2.0, 2.0])
         run_sample_model("Rodas5P", true, [2.0, 2.0])
         run_sample_model("Rosenbrock23", true)
-        foreach(run_sample_ensemble, ("auto", "Tsit5"))
+        foreach(run_sample_ensemble, ("auto", "Tsit5", "Rodas5P"))
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
         end

@@ -10,7 +10,7 @@ function watch(u, t, integrator)
         PROGRESS[5] = value(t)
         SINCE_STEP[] = 0
     end
-    return is_interrupted() || is_multistep_due(length(u))
+    return is_interrupted() || is_overdue() || is_multistep_due(length(u))
 end
 
 """
@@ -87,6 +87,7 @@ struct Options
     dt::Float64 # 0: the method chooses
     dtmax::Float64 # 0: the span
     max_steps::Int
+    max_seconds::Float64 # Inf: any
     tstops::Vector{Float64} # times that a step must end on
     adaptive::Bool # false: the steps are dt, errors are not estimated
     events::Events
@@ -110,25 +111,27 @@ end
 
 """
 A solution by the algorithm of a spec, solved in the newest world: packages may just have come. It holds states at the times
-`saveat`, or at its steps; what goes to a `record` (rows: if `is_used`) it does not hold.
+`saveat`, or at its steps; what goes to a `record` (rows: if `is_used`) it does not hold. A `kept` integrator is of the last solve
+with the same right-hand side, spec, span, options and rows.
 """
 function solve_problem(
-        problem, spec, options::Options; record = nothing, saveat = Float64[], dense = false, everystep = isempty(saveat)
+        problem, spec, options::Options; record = nothing, saveat = Float64[], dense = false, everystep = isempty(saveat), kept = nothing
     )
     take_integrator()
     fill!(notes().members, false)
     notes().is_automatic = spec == "auto"
+    start_limit!(options.max_seconds)
     forget!(options.events)
     set_threads(length(problem.u0))
     problem, start = begin_problem(problem)
-    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, record, saveat, dense, everystep)
+    run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, record, saveat, dense, everystep, kept)
     if spec != "auto"
         algorithm = make_algorithm(complete_spec(spec, problem))
         return run(guard(prepare_problem(problem, algorithm), algorithm), algorithm)
     end
     n = length(problem.u0)
     solution = run(full_problem(problem), automatic_algorithm(options.rtol, n))
-    return is_multistep_due(n) && !is_interrupted() ? run_multistep(run, problem) : solution
+    return is_multistep_due(n) && !is_interrupted() && !notes().is_overdue ? run_multistep(run, problem) : solution
 end
 
 "The automatic choice for many states of a stiff problem, from the start."
@@ -157,7 +160,7 @@ own_keywords(algorithm, options, initializealg, saves) = NamedTuple()
 own_keywords(::OrdinaryAlgorithm, options, initializealg, (save_start, save_end)) =
     (; internalnorm = options.norm, options.adaptive, initializealg, save_start, save_end)
 
-function run_solver(problem, algorithm, start, options, record, saveat, dense, everystep)
+function run_solver(problem, algorithm, start, options, record, saveat, dense, everystep, kept)
     # a solve backwards can't begin with a step onto the end
     tstops = filter(t -> nextfloat(t) < problem.tspan[2], options.tstops)
     if !isempty(options.events)
@@ -171,12 +174,13 @@ function run_solver(problem, algorithm, start, options, record, saveat, dense, e
     end
     is_all = everystep || dense
     saves = (is_all || problem.tspan[1] in saveat, is_all || problem.tspan[2] in saveat) # no closure: it would box these
-    return solve(
-        problem, algorithm;
+    keywords = (;
         step_options(options, problem.tspan[2] - problem.tspan[1])..., tstops, saveat, dense, save_everystep = everystep,
         callback = make_watch(options.events, record isa Rows && !record.is_used ? nothing : record),
         own_keywords(algorithm, options, start, saves)...,
     )
+    return kept !== nothing && can_keep(problem, algorithm) ? solve_kept!(kept, problem, algorithm, keywords) :
+        solve(problem, algorithm; keywords...)
 end
 
 "Rows of a solution at its save times, or at all of its steps: the ones that were reached."

@@ -31,16 +31,17 @@ function ObjectiveSum(parts, picks, penalties)
     return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", 0.0))
 end
 
-can_fork(o::Objective) = isempty(o.options.events) && all(can_fork, (o.f, o.observe, o.whole))
+can_fork(o::Objective) = can_fork(o.options.events) && all(can_fork, (o.f, o.observe, o.whole))
+can_fork(events::Events) = all(can_fork(program) for event in events.list for program in (event.condition, event.effect))
 can_fork(::Nothing) = true
-can_fork(f::RightHandSide) = f.generic isa Generic && can_fork(f.generic.program.pullback)
-can_fork(program::Program) = program.function! isa RuntimeGeneratedFunction # a tape is not
+can_fork(f::RightHandSide) = f.generic isa Generic && can_fork(f.generic.program)
+can_fork(program::Program) = program.function! isa RuntimeGeneratedFunction && can_fork(program.pullback) # a tape is not one
 
 "The same with memory of the k-th of several tasks."
 function fork(o::Objective, k)
     copies(f) = f === nothing ? nothing : forks(f, k)[k]
     return Objective(
-        copies(o.f), fork(o.parametrization), o.t0, o.times, o.values, o.weights, o.n_parameters, o.options, o.word, o.sensitivity,
+        copies(o.f), fork(o.parametrization), o.t0, o.times, o.values, o.weights, o.n_parameters, fork(o.options), o.word, o.sensitivity,
         o.rows, o.factor, o.picks_sensitivity, o.n_states, copies(o.observe), o.sees_data, copies(o.whole),
         o.n_path
     )

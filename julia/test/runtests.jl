@@ -85,14 +85,14 @@ load(text; n_numbers = 0, constants = Float64[]) =
     PySciML.load_program(text, constants, Bool[], Int[], n_numbers, 0)
 
 request(text, u0, p, t1, word; saveat = Float64[], rtol = 1.0e-8, atol = 1.0e-10, dt = 0.0, max_steps = 100_000) =
-    PySciML.solve_request(load(text), u0, p, 0.0, t1, word, saveat, rtol, atol, dt, 0.0, max_steps, Float64[], dt == 0.0)
+    PySciML.solve_request(load(text), u0, p, 0.0, t1, word, saveat, rtol, atol, dt, 0.0, max_steps, Inf, Float64[], dt == 0.0)
 
 function objective(text, n, m, x0, times, values; word = "auto", sensitivity = "auto", rtol = 1.0e-10, atol = 1.0e-12, dt = 0.0, dtmax = 0.0, max_steps = 100_000, kwargs...)
     parametrization = load(flat_parametrization(n, m))
     weights = ones(size(values)) ./ length(values)
     return PySciML.make_objective(
         load(text; kwargs...), parametrization, m, 0.0, times, values, weights, x0, word, sensitivity, rtol, atol, dt, dtmax,
-        max_steps, Float64[], dt == 0.0
+        max_steps, Inf, Float64[], dt == 0.0
     )
 end
 
@@ -284,7 +284,7 @@ end
 @testset "rows of a solve by $word are those that SciML saves" for word in (METHODS..., OTHERS..., PySciML.EXPLICIT...)
     adaptive = !(word in ("Euler", "RK4"))
     f, p, saveat = PySciML.RightHandSide(load(LOTKA_VOLTERRA)), [1.5, 1.0, 1.0, 3.0], [0.0; 0.01:0.03:1.99; 2.0]
-    options = PySciML.make_options(1.0e-6, 1.0e-8, adaptive ? 0.0 : 0.01, 0.0, 100_000, [1.0], adaptive)
+    options = PySciML.make_options(1.0e-6, 1.0e-8, adaptive ? 0.0 : 0.01, 0.0, 100_000, Inf, [1.0], adaptive)
     problem = PySciML.make_problem(f, [1.0, 1.0], p, (0.0, 2.0))
     solution = PySciML.solve_problem(problem, word, options; saveat)
     rows = PySciML.Rows(saveat, 2)
@@ -295,6 +295,15 @@ end
     PySciML.solve_problem(other, word, options; record = rows)
     t, u = PySciML.reached_rows(rows)
     @test t == filter(<=(1.5), saveat) && size(u, 2) == length(t)
+end
+
+@testset "lanes are factored and solved as their whole matrix is" begin
+    A, b = PySciML.make_lane_matrix(4, 8), randn(32)
+    A.blocks .= randn(8, 4, 4)
+    A.blocks[1, 1, 1] = 0.0
+    factors = PySciML.factor!(PySciML.LaneFactors(A), A)
+    @test PySciML.solve_factored!(zeros(32), factors, b) ≈ Matrix(A) \ b
+    @test count(!iszero, A) == 8 * 4 * 4 - 1 && A[9, 1] == A.blocks[1, 2, 1] && A[9, 2] == 0.0
 end
 
 @testset "how solves end" begin
@@ -376,7 +385,7 @@ end
     model = PySciML.load_pullback(load(LOTKA_VOLTERRA), load(COTANGENTS), Int[])
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "discrete",
-        1.0e-5, 1.0e-7, has_steps ? 1.0e-3 : 0.0, 0.0, 100_000, Float64[], !has_steps
+        1.0e-5, 1.0e-7, has_steps ? 1.0e-3 : 0.0, 0.0, 100_000, Inf, Float64[], !has_steps
     )
     value, gradient = PySciML.value_and_gradient(o, x)
     problem = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, times[end]))
@@ -397,7 +406,7 @@ end
     model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "auto",
-        1.0e-5, 1.0e-7, 0.0, 0.0, 100_000, Float64[]
+        1.0e-5, 1.0e-7, 0.0, 0.0, 100_000, Inf, Float64[]
     )
     @test PySciML.chosen_words(o) == (word, "discrete")
     value, gradient = PySciML.value_and_gradient(o, x)
@@ -444,7 +453,7 @@ end
     model = PySciML.load_model(program, nothing, Int[], Int[], 2, false, load(FORCED_TIME), load(FORCED_TIME), load(FORCED_SECOND))
     o = PySciML.make_objective(
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, word, "discrete",
-        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Float64[], true, nothing, 2, false, nothing,
+        1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Inf, Float64[], true, nothing, 2, false, nothing,
         isempty(kicked) ? nothing : kicks(kicked)
     )
     value, gradient = PySciML.value_and_gradient(o, x)

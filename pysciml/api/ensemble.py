@@ -53,6 +53,7 @@ def ensemble(
     dt: float | None = None,
     dtmax: float | None = None,
     max_steps: int = 100_000,
+    max_seconds: float | None = None,
     engine: str = "auto",
     progress: bool = False,
     **unknown,
@@ -70,8 +71,8 @@ def ensemble(
         ``trajectory``; :func:`sample` draws more evenly.
     trajectories : int, optional
         How often distributions are drawn.
-    algorithm, rtol, atol, tstops, dt, dtmax, max_steps, engine
-        As for :func:`solve`.
+    algorithm, rtol, atol, tstops, dt, dtmax, max_steps, max_seconds, engine
+        As for :func:`solve`; ``max_seconds`` is each member's own, so that one which never ends costs no more.
     saveat : array_like
         Times ``(time,)``, as for :func:`solve`; an ensemble needs them, since members have other steps.
     reduce : str, list of str or callable, optional
@@ -141,8 +142,8 @@ def ensemble(
         check_keywords("ensemble", unknown, ["over", *(ensemble.__kwdefaults__ or ())])
     check_switches(progress, True, "dataset")
     _check_parallel(parallel)
-    steps = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
-    request, shown = make_request("ensemble", problem, algorithm, saveat, **steps)
+    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
+    request, shown = make_request("ensemble", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
     check_device(device, dtype, parallel, rtol)
     if saveat is None:
         start, end = problem.t_span

@@ -20,6 +20,8 @@ FAR = 1e4  # a state this many times larger than any at the start has grown with
 AHEAD = np.geomspace(1e-15, 1e-8, 8)  # parts of the span at which the model is looked at beyond a stop
 NEAR = 1e-6  # and on both sides of which a jump is looked for
 STABLE = 3.3  # an explicit step times the fastest rate: about the most that is stable
+MANY_STEPS = 100_000
+SLOW = (Status.MAX_STEPS, Status.TIME_LIMIT)
 UNEVEN = 1e9  # ratio of states' sizes beyond which one absolute tolerance can't serve all
 
 
@@ -148,10 +150,10 @@ def _look(status, place, is_explicit):
     if status is Status.INTERRUPTED:
         return None
     found = _not_finite(place) or (_inconsistent(place) if status is Status.FAILED else None)
-    if found is None and status is not Status.MAX_STEPS:
+    if found is None and status not in SLOW:
         found = _out_of_domain(place)
     found = found or _without_bound(place) or _jump(place)
-    return found or (_too_slow(place, is_explicit) if status is Status.MAX_STEPS else None)
+    return found or (_too_slow(status, place, is_explicit) if status in SLOW else None)
 
 
 def _not_finite(place):
@@ -238,11 +240,12 @@ def _jump(place):
     )
 
 
-def _too_slow(place, is_explicit):
+def _too_slow(status, place, is_explicit):
     """Stiffness, or a span too long for so many steps."""
     request, to_go = place.request, place.request.t_span[1] - place.t
     rate = _fastest_rate(place)
-    if is_explicit and rate * to_go / STABLE > request.max_steps:
+    many = request.max_steps if status is Status.MAX_STEPS else min(request.max_steps, MANY_STEPS)
+    if is_explicit and rate * to_go / STABLE > many:
         return _Finding(
             place.fastest,
             f"the problem is stiff: its fastest rate there is {rate:.2g} per time, so that a non-stiff method needs "
@@ -250,11 +253,13 @@ def _too_slow(place, is_explicit):
             f'take a stiff algorithm: {Status.MAX_STEPS.next_step.partition("such as ")[2]}, or "auto"',
         )
     done = (place.t - request.t_span[0]) / place.span
-    needed = f" to about {float(f'{1.5 * request.max_steps / done:.1g}'):.0f}" if done > 1e-3 else ""
+    name = "max_steps" if status is Status.MAX_STEPS else "max_seconds"
+    most = getattr(request, name)
+    needed = f" to about {float(f'{1.5 * most / done:.1g}'):.12g}" if done > 1e-3 else ""
     return _Finding(
         place.fastest,
-        f"max_steps={request.max_steps} brought the solve through {100 * done:.2g} % of t_span",
-        f"raise max_steps{needed}, shorten t_span, or loosen rtol and atol",
+        f"{name}={most} brought the solve through {100 * done:.2g} % of t_span",
+        f"raise {name}{needed}, shorten t_span, or loosen rtol and atol",
     )
 
 

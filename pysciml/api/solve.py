@@ -31,6 +31,7 @@ def solve(
     dt: float | None = None,
     dtmax: float | None = None,
     max_steps: int = 100_000,
+    max_seconds: float | None = None,
     engine: str = "auto",
     progress: bool = False,
     check: bool = True,
@@ -58,6 +59,8 @@ def solve(
         may step over a short pulse: ``dtmax`` prevents it.
     max_steps : int, default 100_000
         After so many steps the solve fails.
+    max_seconds : float, optional
+        After so many seconds of wall clock the solve fails, with what it has (Julia; looked at after each step).
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it; ``"auto"`` is Julia where that is ready.
     progress : bool, default False
@@ -99,8 +102,9 @@ def solve(
     if unknown:
         check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     check_switches(progress, check, output)
-    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "progress": progress}
-    request, shown = _recall_request(problem, algorithm, saveat, {"rtol": rtol, "atol": atol, **steps})
+    limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress}
+    words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, **limits}
+    request, shown = _recall_request(problem, algorithm, saveat, words)
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
@@ -148,14 +152,14 @@ _CONSTANT = frozenset((type(None), bool, int, float, str, Algorithm, np.float64,
 
 
 def make_request(
-    function, problem, algorithm, saveat, *, rtol, atol, tstops, dt, dtmax, max_steps, progress=False
+    function, problem, algorithm, saveat, *, rtol, atol, tstops, dt, dtmax, max_steps, max_seconds=None, progress=False
 ) -> tuple[SolveRequest, np.ndarray | None]:
     """What an engine is asked, checked at the door, and the save times as results show them."""
     if not isinstance(problem, ODEProblem):
         raise ProblemError(f"{function}: problem must be a ps.ODEProblem, got {type(problem).__name__}")
     algorithm = read_algorithm(algorithm)
     check_tolerances(rtol, atol)
-    _check_steps(dt, dtmax, max_steps)
+    _check_steps(dt, dtmax, max_steps, max_seconds)
     times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
     flat = flatten_model(problem, times)
     request = SolveRequest(
@@ -172,6 +176,7 @@ def make_request(
         dt=None if dt is None else float(dt),
         dtmax=None if dtmax is None else float(dtmax),
         max_steps=int(max_steps),
+        max_seconds=None if max_seconds is None else float(max_seconds),
         progress=progress,
         mass_matrix=problem.mass_matrix,
         events=flat.events,
@@ -206,8 +211,8 @@ def _check_positive(name, value):
         raise ProblemError(f"{name} must be a positive number, got {value!r}{hint}")
 
 
-def _check_steps(dt, dtmax, max_steps):
-    for name, value in (("dt", dt), ("dtmax", dtmax)):
+def _check_steps(dt, dtmax, max_steps, max_seconds):
+    for name, value in (("dt", dt), ("dtmax", dtmax), ("max_seconds", max_seconds)):
         if value is not None:
             _check_positive(name, value)
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
@@ -253,7 +258,7 @@ def _with_jumps(stops, problem):
 
 def settings_of(request: SolveRequest, engine: str, problem: ODEProblem) -> dict:
     """What the solve was asked, for provenance."""
-    names = ("algorithm", "rtol", "atol", "dt", "dtmax", "max_steps")
+    names = ("algorithm", "rtol", "atol", "dt", "dtmax", "max_steps", "max_seconds")
     asked = {
         "engine": engine,
         "saveat": request.saveat is not None,

@@ -29,6 +29,7 @@ def solve_many(
     dt: float | None = None,
     dtmax: float | None = None,
     max_steps: int = 100_000,
+    max_seconds: float | None = None,
     engine: str = "auto",
     check: bool = True,
     output: str = "dataset",
@@ -45,7 +46,7 @@ def solve_many(
         What all have in common.
     changes : sequence of dict
         Each with ``u0``, ``p``, ``t_span`` or several of these, as :meth:`ODEProblem.remake` takes them.
-    algorithm, saveat, rtol, atol, tstops, dt, dtmax, max_steps, engine, output
+    algorithm, saveat, rtol, atol, tstops, dt, dtmax, max_steps, max_seconds, engine, output
         As for :func:`solve`.
     check : bool, default True
         Raise if a solve fails. False: return what there is of each.
@@ -72,7 +73,7 @@ def solve_many(
     """
     check_keywords("solve_many", unknown, ["changes", "algorithm", *(solve_many.__kwdefaults__ or ())])
     check_switches(False, check, output)
-    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
+    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
     request, _ = make_request("solve_many", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
     problems = [_change(problem, change, f"changes[{k}]") for k, change in enumerate(_read_changes(changes))]
     pairs = [make_request("solve_many", p, algorithm, saveat, rtol=rtol, atol=atol, **steps) for p in problems]

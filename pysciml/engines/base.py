@@ -66,6 +66,12 @@ class Status(Enum):
         "domain or blows up there",
         "lower the learning rate, bound parameters (trainable={'k': ps.Positive()}), or choose a stiff algorithm",
     )
+    TIME_LIMIT = (
+        9,
+        "took max_seconds before the end of t_span",
+        "a stiff problem with a non-stiff algorithm, a very long span, or tolerances too tight",
+        'raise max_seconds, or use a stiff algorithm such as "Rodas5P"',
+    )
 
     def __init__(self, code, message, causes, next_step):
         self.code = code

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from support.engines import require_engine
 
 import pysciml as ps
@@ -21,6 +22,7 @@ ROBERTSON = ps.ODEProblem(
                      "c": 3e7 * u.b**2}, {"a": 1.0, "b": 0.0, "c": 0.0}, (0.0, 1e4), {"k": 0.04},
 )  # fmt: skip
 BURST = ps.ODEProblem(lambda t, u, p: {"x": -p.k * u.x**2}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0})
+RELAXATION = ps.ODEProblem(lambda t, u, p: {"x": -p.k * (u.x - np.cos(t))}, {"x": 1.0}, (0.0, 1.0), {"k": 1.0})
 R = np.linspace(5.0, 28.0, 200)
 
 
@@ -83,6 +85,55 @@ def test_errors_in_lanes_are_no_larger_than_alone():
     assert 0 < worst["lanes"] <= 1.1 * worst["serial"]
 
 
+def test_errors_in_stiff_lanes_are_no_larger_than_alone():
+    over, words = {"k": 10 ** np.linspace(-3, -1, 130)}, {"rtol": 1e-6, "atol": 1e-10}
+    exact = run(ROBERTSON, over, "threads", (1e2, 1e4), "Rodas5P", rtol=1e-11, atol=1e-15)
+    worst = {}
+    for word in ("serial", "lanes"):
+        ds = run(ROBERTSON, over, word, (1e2, 1e4), "Rodas5P", **words)
+        worst[word] = float(np.max([abs(ds[name] - exact[name]) / (1e-10 + 1e-6 * abs(exact[name])) for name in "abc"]))
+        assert ds.attrs["status"] == "SUCCESS"
+    assert ran(ds) == f"lanes ({LANES[0]})" and (ds.statistics.sel(statistic="jacobian_evaluations") > 0).all()
+    assert 0 < worst["lanes"] <= 1.1 * worst["serial"]
+
+
+def test_stiff_lanes_exchange_rows_each_by_itself():
+    """Of random full matrices, scaled by up to 1e4, the pivots differ from lane to lane."""
+    rng = np.random.default_rng(0)
+    many = rng.standard_normal((70, 5, 5)) * 10 ** rng.uniform(0, 4, (70, 5, 1))
+    many = -np.einsum("nij,nkj->nik", many, many)  # decays
+    problem = ps.ODEProblem(lambda t, u, p: {"x": p.m @ u.x + np.sin(t)}, {"x": np.ones(5)}, (0.0, 1.0), {"m": many[0]})
+    over = {"m": xr.DataArray(many, dims=("run", *problem.dims["m"]))}
+    words = {"saveat": (0.5, 1.0), "algorithm": "Rodas5P", "rtol": 1e-8, "atol": 1e-12}
+    lanes, serial = (run(problem, over, word, **words) for word in ("lanes", "serial"))
+    assert ran(lanes) == "lanes (32)"
+    np.testing.assert_allclose(lanes.x, serial.x, rtol=1e-6, atol=1e-11)
+
+
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Vern7", "Rosenbrock23", "Rodas5P", "auto"])
+def test_an_integrator_kept_for_the_next_member_gives_the_bits_of_a_new_one(algorithm):
+    """Also after a member that failed, in which events fired, or for which an automatic pair switched."""
+    jolt = ps.Event(lambda t, u, p: u.x - 0.8, lambda t, u, p: {"y": u.y + 0.5}, name="jolt")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x**2, "y": -p.fast * (u.y - np.cos(t))}, {"x": 1.0, "y": 0.0}, (0.0, 2.0),
+        {"k": 1.0, "fast": 1.0}, events=jolt,
+    )  # fmt: skip
+    cases = [(1.0, 1.0), (0.5, 1e5), (-1.0, 1.0), (1.0, 1.0), (-1.0, 1e5), (2.0, 30.0), (0.0, 1e5), (1.0, 1.0)]
+    cases = [(k, min(fast, 100.0) if algorithm in ("Tsit5", "Vern7") else fast) for k, fast in cases]
+    over = {name: xr.DataArray([case[i] for case in cases], dims="run") for i, name in enumerate(("k", "fast"))}
+    saveat = np.linspace(0.0, 2.0, 6)
+    many = run(problem, over, "serial", saveat, algorithm)
+    for i, (k, fast) in enumerate(cases):
+        new = problem.remake(p={"k": k, "fast": fast})
+        one = ps.solve(new, algorithm, saveat=saveat, engine="julia", check=False)
+        for name in "xy":
+            np.testing.assert_array_equal(many[name][i, : one.sizes["time"]], one[name])
+            assert np.isnan(many[name][i, one.sizes["time"] :]).all()
+        steps = json.loads(one.attrs["pysciml"])["statistics"]
+        if one.attrs["status"] == "SUCCESS":
+            assert dict(zip(many.statistic.values, many.statistics[i].values, strict=True)) == steps
+
+
 def test_a_group_with_a_member_that_fails_is_solved_one_by_one():
     k = np.linspace(0.5, 2.0, 2 * LANES[0] + 3)
     k[3] = -1.0  # infinite at t = 1
@@ -93,13 +144,17 @@ def test_a_group_with_a_member_that_fails_is_solved_one_by_one():
     np.testing.assert_allclose(lanes.x[4:, -1], 1 / (1 + 2 * k[4:]), rtol=1e-5)
 
 
-def test_auto_takes_lanes_for_many_and_leaves_stiff_problems_to_threads():
+def test_auto_takes_lanes_for_many():
     assert ran(run(LORENZ, {"r": R[:20]}, "auto", algorithm="auto")) in ("threads", "serial")
     many = run(LORENZ, {"r": R}, "auto", algorithm="auto")
     assert ran(many).startswith("lanes") and many.attrs["algorithm"] == "Tsit5"
     over = {"k": 10 ** np.linspace(-3, -1, 300)}
     stiff = run(ROBERTSON, over, "auto", (1e4,), "auto")
-    assert ran(stiff) in ("threads", "serial") and "Rosenbrock23" in stiff.attrs["algorithm"]
+    assert ran(stiff).startswith("lanes") and stiff.attrs["algorithm"] == "Rodas5P"
+    assert "most are stiff" in json.loads(stiff.attrs["pysciml"])["algorithm_reason"]
+    mixed = np.concatenate([np.linspace(0.5, 1.0, 280), np.linspace(1e4, 1e5, 20)])
+    some = run(RELAXATION, {"k": mixed}, "auto", (1.0,), "auto")  # where few are stiff, each decides
+    assert ran(some) in ("threads", "serial") and some.attrs["status"] == "SUCCESS"
 
 
 def test_parameters_that_are_the_same_for_all_stay_narrow():
@@ -118,10 +173,30 @@ def test_nothing_is_compiled_for_other_values():
         assert julia.compilations() == before
 
 
+@pytest.mark.parametrize("parallel", ["threads", "lanes"])
+def test_one_that_never_ends_ends_by_the_clock(parallel):
+    """Explicit steps on a decay of 1e12: some 3e11 of them. The others are as without it."""
+    k = np.linspace(1.0, 2.0, 20)
+    k[5] = 1e12
+    words = {"saveat": (0.5, 1.0), "max_steps": 10**12}
+    ds = run(RELAXATION, {"k": k}, parallel, max_seconds=0.2, **words)
+    failed = ds.sciml.failed()
+    assert list(failed.index) == [1e12] and list(failed["status"]) == ["TIME_LIMIT"] and np.isnan(ds.x[5]).all()
+    rest = np.delete(np.arange(20), 5)
+    alone = run(RELAXATION, {"k": k[rest]}, "serial", **words)
+    np.testing.assert_array_equal(ds.x[rest[:7]], alone.x[:7])  # of the same group of lanes
+    np.testing.assert_allclose(ds.x[rest], alone.x, rtol=1e-5)
+    with pytest.raises(ps.SolveFailed, match="(?s)took max_seconds.*the problem is stiff") as caught:
+        ps.solve(RELAXATION.remake(p={"k": 1e12}), "Tsit5", engine="julia", max_steps=10**12, max_seconds=0.1)
+    assert caught.value.partial.attrs["status"] == "TIME_LIMIT" and caught.value.partial.sizes["time"] > 100
+    with pytest.raises(ps.UnsupportedByEngine, match="limit 'max_seconds'; engine='julia' does"):
+        ps.solve(RELAXATION, engine="diffrax", max_seconds=1.0)
+
+
 @pytest.mark.parametrize(
     "problem, over, algorithm",
     [
-        (LORENZ, {"r": R}, "Rodas5P"),
+        (LORENZ, {"r": R}, "Rodas4"),
         (LORENZ, {"r": R}, "CVODE_Adams"),
         (ps.ODEProblem(lambda t, u, p: -p * u, np.ones(600), (0.0, 1.0), 1.0), {"p": [1.0, 2.0]}, "Tsit5"),
     ],

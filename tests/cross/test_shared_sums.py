@@ -52,3 +52,30 @@ def test_bits_do_not_depend_on_threads(loss):
     ]
     np.testing.assert_allclose(alone[0], sum(value for value, _ in singles), rtol=1e-12)
     np.testing.assert_allclose(alone[1], sum(gradient for _, gradient in singles), rtol=1e-9, atol=1e-10)
+
+
+def test_bits_do_not_depend_on_threads_where_events_act():
+    """Doses, and a threshold whose moment depends on what is fitted."""
+    require_engine("julia")
+    shot = ps.Event(effect=lambda t, u, p: {"x": u.x + p.dose}, times=[1.0, 3.0], name="shot")
+    low = ps.Event(lambda t, u, p: u.x - 0.3, lambda t, u, p: {"x": u.x + p.dose}, direction=-1, name="low")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x + 0.1 * u.y, "y": p.k * u.x - u.y}, {"x": 1.0, "y": 0.0}, (0.0, 5.0),
+        {"k": 0.8, "dose": 0.5}, events=[shot, low],
+    )  # fmt: skip
+    rng, n = np.random.default_rng(0), 64
+    names = [f"run {k}" for k in range(n)]
+    data = {k: xr.Dataset({"x": ("time", rng.uniform(size=21))}, {"time": TIMES}) for k in names}
+    over = {"u0_x": xr.DataArray(rng.uniform(0.5, 1.5, n), {"experiment": names}, "experiment")}
+    words = {"loss": "mse", "engine": "julia", "algorithm": "Tsit5", "rtol": 1e-10, "atol": 1e-10}
+    together = ps.objective(problem, data, over=over, **words)
+    x = together.x0
+    alone = together(x)  # the first one is made in one thread
+    assert alone[0] == together(x)[0] == together.value(x) and np.abs(alone[1]).min() > 0
+    for _ in range(3):
+        np.testing.assert_array_equal(together(x)[1], alone[1])
+    singles = [
+        ps.objective(problem.remake(u0={"x": float(over["u0_x"][k])}), data[name], **words)(x)
+        for k, name in enumerate(names)
+    ]
+    np.testing.assert_allclose(alone[1], np.mean([slope for _, slope in singles], axis=0), rtol=1e-9, atol=1e-10)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...ir.derivatives import jvp
 from ...ir.expand import expand_networks
 from ...ir.jacobian import compressed_jacobian, time_gradient, unrolled_jacobian
+from ...ir.lanes import widen_program
 from ...ir.outer import Block, factor_output
 from ...ir.program import Program
 from ...ir.reverse import COTANGENT, vjp
@@ -60,6 +62,31 @@ def derive(program: Program, color: Coloring) -> Derivatives:
     return Derivatives(*_derive_jacobian(expanded, color), time_gradient(expanded), jvp(expanded, ["u"]))
 
 
+@dataclass(frozen=True, eq=False)
+class Wide:
+    """A right-hand side of several lanes and what it is for; ``derivatives`` has each entry of a lane for all lanes."""
+
+    program: Program
+    lanes: int
+    has_wide_parameters: bool
+    derivatives: Derivatives | None = None
+
+
+@lru_cache(maxsize=64)
+def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: bool) -> Wide | None:
+    """A right-hand side of several lanes, with derivatives for a stiff method; None if its Jacobian is too large."""
+    wide = widen_program(program, lanes, has_wide_parameters)
+    if not is_stiff:
+        return Wide(wide, lanes, has_wide_parameters)
+    found = _unroll_jacobian(simplify_program(expand_networks(program)))
+    if found is None:
+        return None
+    entries, rows, columns = found
+    entries = widen_program(entries, lanes, has_wide_parameters)
+    derivatives = Derivatives(entries, rows, columns, False, time_gradient(wide), jvp(wide, ["u"]))
+    return Wide(wide, lanes, has_wide_parameters, derivatives)
+
+
 class Pullback(NamedTuple):
     """Cotangents of inputs, of which those ``added`` are added to, and what becomes of those given by factors."""
 
@@ -94,10 +121,9 @@ def derive_second(program: Program) -> Pullback:
 def _derive_jacobian(program, color):
     """Entries, rows, columns, and whether they make a sparse matrix."""
     n = program.nodes[program.outputs[0].node].size
-    if n <= FEW_STATES and count_operations(program) <= FEW_OPERATIONS:
-        entries, rows, columns = unrolled_jacobian(program)
-        if len(entries.nodes) <= MOST_UNROLLED:
-            return entries, rows, columns, False
+    found = _unroll_jacobian(program)
+    if found is not None:
+        return *found, False
     pattern = find_pattern(program)
     is_sparse = pattern is not None and _is_sparse(n, len(pattern.columns))
     if pattern is not None and (is_sparse or n <= LARGEST_DENSE):
@@ -108,6 +134,14 @@ def _derive_jacobian(program, color):
             return compressed_jacobian(program, rows, columns, colors), rows, columns, is_sparse
     nothing = np.zeros(0, dtype=np.int64)
     return None, nothing, nothing, False
+
+
+def _unroll_jacobian(program):
+    """Entries, rows and columns of a small system; None if there were too many operations."""
+    if program.nodes[program.outputs[0].node].size > FEW_STATES or count_operations(program) > FEW_OPERATIONS:
+        return None
+    found = unrolled_jacobian(program)
+    return found if len(found[0].nodes) <= MOST_UNROLLED else None
 
 
 def _is_sparse(n, n_entries):

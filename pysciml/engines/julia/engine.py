@@ -39,7 +39,7 @@ from .checks import (
     stop_times,
 )
 from .embed import Handle, Packed
-from .ensemble import choose_lanes, read_ensemble, wide_program
+from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
 from .environment import is_compiled
 from .fit import JuliaStages
 from .loading import NO_TIMES, Loader, floats, output_size
@@ -112,15 +112,13 @@ class JuliaEngine(AbstractEngine):
     def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
         solve = for_mass_matrix(request.solve)
         request = replace(request, solve=solve)
-        n_lanes, has_wide_parameters = choose_lanes(request)
-        f = self._load.model(solve.program, solve.algorithm)
-        wide = wide_program(solve.program, n_lanes, has_wide_parameters) if n_lanes else None
+        wide, stiff = choose_lanes(request), stiff_request(request)
         answer = self._bridge.call(
             "solve_ensemble",
-            f,
-            None if wide is None else self._load.model(wide, "Tsit5"),
-            n_lanes,
-            has_wide_parameters,
+            self._load.model(solve.program, solve.algorithm),
+            None if wide is None else self._load.lanes(wide),
+            0 if wide is None else wide.lanes,
+            wide is not None and wide.has_wide_parameters,
             None if solve.mass_matrix is None else floats(solve.mass_matrix),
             self._load.events(solve.events) if solve.events else None,
             floats(request.u0).T,
@@ -129,9 +127,15 @@ class JuliaEngine(AbstractEngine):
             self._load.algorithm(solve),
             floats(solve.saveat),
             int(request.parallel == "serial"),
+            stiff is not None,
             *_options(solve),
             has_partial=True,
         )
+        if answer is None:
+            assert stiff is not None
+            return replace(
+                self.solve_ensemble(stiff), reason=f"auto: most are stiff, and {STIFF} solves many side by side"
+            )
         raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
         return replace(raw, reason=_reason(solve.algorithm, raw.algorithm))
 
@@ -317,6 +321,7 @@ def _options(request):
         float(request.dt or 0.0),
         float(request.dtmax or 0.0),
         int(request.max_steps),
+        float(request.max_seconds or np.inf),
         floats(stop_times(request)),
         is_adaptive(request),
     )

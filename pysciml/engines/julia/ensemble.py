@@ -1,50 +1,68 @@
 """Ensembles in Julia: trajectories shared out over threads, and over the lanes of wide problems where that pays."""
 
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
 from ...errors import UnsupportedByEngine
-from ...ir.lanes import widen_program
 from ...requests import EnsembleRequest
 from ..base import RawEnsemble
 from .catalogue import METHODS
 from .checks import EXPLICIT, is_adaptive
+from .derivatives import Wide, widen
 from .status import read_return_code
 
 LANES = (64, 32, 16, 8)  # trajectories in one wide problem, the most first
 MOST_STATES = 500  # of all lanes: such a state and its stages stay near the processor, and its products need no threads
 MOST_PARAMETERS = 20_000
 MANY = 64  # trajectories, from which on lanes are taken unasked
-wide_program = lru_cache(maxsize=64)(widen_program)
+STIFF = "Rodas5P"  # the stiff method whose lanes are compiled beforehand, and which "auto" takes there
 
 
-def count_lanes(request: EnsembleRequest) -> tuple[int, bool]:
-    """How many trajectories go into one problem (0: lanes don't suit this one), and whether parameters differ."""
+def _count_lanes(request: EnsembleRequest, has_wide_parameters: bool) -> int:
+    """How many trajectories go into one problem; 0: lanes don't suit this one."""
     solve = request.solve
-    has_wide_parameters = bool((request.p != request.p[0]).any())
     size = request.p.shape[1] if has_wide_parameters else 0
     fits = [n for n in LANES if n * solve.u0.size < MOST_STATES and n * size <= MOST_PARAMETERS] or [0]
     filled = next((n for n in fits if 2 * n <= len(request.u0)), fits[-1])  # two groups at least
-    is_simple = solve.mass_matrix is None and not solve.events and (solve.algorithm == "auto" or _is_explicit(solve))
-    return (filled if is_simple else 0), has_wide_parameters
+    is_simple = solve.mass_matrix is None and not solve.events
+    return filled if is_simple and (solve.algorithm == "auto" or _is_explicit(solve) or _is_stiff(solve)) else 0
 
 
 def _is_explicit(solve):
     return solve.algorithm in EXPLICIT and METHODS[solve.algorithm].is_continuous and is_adaptive(solve)
 
 
-def choose_lanes(request: EnsembleRequest) -> tuple[int, bool]:
-    """The lanes of a request, 0 for none; UnsupportedByEngine where they were asked for and there can be none."""
-    n_lanes, has_wide_parameters = count_lanes(request)
-    if request.parallel == "lanes" and not n_lanes:
+def _is_stiff(solve):
+    return solve.algorithm == STIFF and not solve.algorithm_options
+
+
+def choose_lanes(request: EnsembleRequest) -> Wide | None:
+    """The lanes of a request, None for none; UnsupportedByEngine where they were asked for and there can be none."""
+    wide = _find_lanes(request)
+    if request.parallel == "lanes" and wide is None:
         raise UnsupportedByEngine(
-            "engine 'julia' does not support parallel='lanes' here: it takes 'auto' or an explicit Runge-Kutta method "
-            "with step control ('Tsit5', 'Vern7', ...), no mass matrix, no events, and few states and parameters; got "
-            f"{request.solve.algorithm!r}, {request.u0.shape[1]} states; use parallel='threads'"
+            "engine 'julia' does not support parallel='lanes' here: it takes 'auto', an explicit Runge-Kutta method "
+            f"with step control ('Tsit5', 'Vern7', ...) or {STIFF!r}, no mass matrix, no events, and few states and "
+            f"parameters; got {request.solve.algorithm!r}, {request.u0.shape[1]} states; use parallel='threads'"
         )
-    is_wanted = request.parallel == "lanes" or request.parallel == "auto" and len(request.u0) >= MANY
-    return (n_lanes if is_wanted else 0), has_wide_parameters
+    return wide
+
+
+def stiff_request(request: EnsembleRequest) -> EnsembleRequest | None:
+    """What to ask where "auto" finds most members stiff: lanes of a stiff method; None if there can be none."""
+    if request.solve.algorithm != "auto":
+        return None
+    stiff = replace(request, solve=replace(request.solve, algorithm=STIFF))
+    return None if _find_lanes(stiff) is None else stiff
+
+
+def _find_lanes(request):
+    if request.parallel not in ("auto", "lanes") or request.parallel == "auto" and len(request.u0) < MANY:
+        return None
+    has_wide_parameters = bool((request.p != request.p[0]).any())
+    lanes = _count_lanes(request, has_wide_parameters)
+    return widen(request.solve.program, lanes, has_wide_parameters, _is_stiff(request.solve)) if lanes else None
 
 
 def read_ensemble(answer, request: EnsembleRequest, names: tuple[str, ...], versions: dict[str, str]) -> RawEnsemble:

@@ -11,7 +11,7 @@ from ...requests import SolveRequest
 from .algorithms import METHODS
 from .bridge import Bridge
 from .checks import GENERATED, check_algorithm
-from .derivatives import derive, derive_event_pullback, derive_pullback, derive_second
+from .derivatives import Wide, derive, derive_event_pullback, derive_pullback, derive_second
 from .embed import Handle
 from .options import write_spec
 from .printer import print_parts
@@ -122,6 +122,26 @@ class Loader:
         key = program.hash, vjp, False
         if key not in self._models:
             self._models[key] = self._bridge.call("load_right_hand_side", self._right_hand_side(program, vjp))
+        return self._models[key]
+
+    def lanes(self, wide: Wide) -> Handle:
+        """The compiled right-hand side of several lanes, with its derivatives if there are some."""
+        found = wide.derivatives
+        if found is None:
+            return self._plain(wide.program, None)
+        key = wide.program.hash, None, True
+        if key not in self._models:
+            self._models[key] = self._bridge.call(
+                "load_wide_model",
+                self.program(wide.program),
+                self.program(found.entries),
+                found.rows,
+                found.columns,
+                output_size(wide.program) // wide.lanes,
+                wide.lanes,
+                self.program(found.time),
+                self.program(found.product),
+            )
         return self._models[key]
 
     def model(self, program: Program, algorithm: str, vjp: str | None = None) -> Handle:

@@ -9,7 +9,7 @@ STATUS: dict[str, Status] = {
     "DtNaN": Status.UNSTABLE,
     "MaxIters": Status.MAX_STEPS,
     "MaxNumSub": Status.FAILED,
-    "MaxTime": Status.FAILED,
+    "MaxTime": Status.TIME_LIMIT,
     "DtLessThanMin": Status.STEP_TOO_SMALL,
     "Unstable": Status.UNSTABLE,
     "InitialFailure": Status.FAILED,
