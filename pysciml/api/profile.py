@@ -18,6 +18,7 @@ from .scatter import adjust_scatter
 
 STEPS_TO_THRESHOLD = 5  # points on one side of a parabola
 MOST_POINTS = 24  # on one side
+SUDDEN = 100.0  # thresholds by which one step is too long
 FLAT = 0.01  # share of the threshold below which a rise is none
 
 
@@ -201,7 +202,8 @@ def _walk_side(rise, element, threshold, sign):
     points, rises, last = [], [], best
     while len(points) < MOST_POINTS:
         x, height = _next_point(rise, element, last, slope, sign * step)
-        if not np.isfinite(height):
+        is_sudden = height > SUDDEN * threshold  # the others may have lost the way
+        if not np.isfinite(height) or (is_sudden and step >= 4e-3 * size):
             step /= 4
             if step < 1e-3 * size:
                 break

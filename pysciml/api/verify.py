@@ -99,7 +99,7 @@ class Verified:
             self.is_done = self.word == "once" and self._tries >= TRIES
             return
         if not found.agrees:
-            raise GradientMismatch(self._message(found), found.derivative, found.difference)
+            raise GradientMismatch(self._message(found) + _say_rest(request, x), found.derivative, found.difference)
         if self.word == "once":
             self.is_done = True
             _CONFIRMED.add(self._path())
@@ -210,6 +210,19 @@ class _Differences:
                 return Comparison(0.0, slope, 0.0)
             before = slope
         return Comparison(0.0, 0.0, 0.0) if has_values else None
+
+
+def _say_rest(request, x):
+    """What to do where the start is a state of rest."""
+    u0, p = evaluate_program(request.parametrization, x)
+    solve, (t0, t1) = request.solve, request.solve.t_span
+    moved = np.abs(evaluate_program(solve.program, np.float64(t0), u0, p)[0]) * (t1 - t0)
+    if (moved > solve.atol + solve.rtol * np.abs(u0)).any():
+        return ""
+    return (
+        ". Nothing moves at these start values, and steps that grow for that reason tell little of their neighbours: "
+        "begin elsewhere"
+    )
 
 
 def _confirmed(comparisons):

@@ -177,7 +177,9 @@ def _check_match(series, members, known):
             raise ProblemError(f"data has an experiment ({got}) that is not in over; {mend}")
     for coords in members:
         if tuple(coords.values()) not in series:
-            raise ProblemError(f"data has no values of the experiment ({show_coords(coords)}); leave it out of over")
+            raise ProblemError(
+                f"data has no values of the experiment ({show_coords(coords)}); leave it out of over and data"
+            )
 
 
 def experiments_to_dataset(experiments: tuple[Experiment, ...], problem: ODEProblem) -> xr.Dataset:

@@ -31,8 +31,9 @@ def read_table(
     Rows are in any order; those of one experiment and one time are replicates. Rows without a value are left out;
     a column without any is refused, unless the table is a part of the data.
     """
+    levels = data.index.names
     data = _with_columns(data, batch, time)
-    _check_columns(data, problem, batch, time)
+    _check_columns(data, problem, batch, time, levels)
     layout = join_layouts(problem.u_layout, problem.y_layout)
     values = np.full((len(data), layout.size), np.nan)
     for name in data.columns:
@@ -69,7 +70,7 @@ def _rows(data):
     return data.reset_index(drop=True).index
 
 
-def _check_columns(data, problem, batch, time):
+def _check_columns(data, problem, batch, time, levels):
     """ProblemError for a table that lacks a column, or has one that is neither state nor observable."""
     names = problem.u_layout.names + problem.y_layout.names
     listed = ", ".join(map(str, data.columns)) or "none"
@@ -94,14 +95,16 @@ def _check_columns(data, problem, batch, time):
                 f"write data.set_index([{time!r}, {', '.join(map(repr, problem.dims[name]))}]).to_xarray()"
             )
         if name not in (*names, *batch, time):
-            raise ProblemError(_unknown_column(name, problem, names, batch))
+            raise ProblemError(_unknown_column(name, problem, names, batch, name in levels))
     if not set(data.columns) & set(names):
         raise ProblemError(f"data has no column of a state (they are {', '.join(names)}; its columns: {listed})")
 
 
-def _unknown_column(name, problem, names, batch):
-    """What a column is not, and what can be done."""
-    drop = f"data.drop(columns={name!r})"
+def _unknown_column(name, problem, names, batch, is_level):
+    """What a column, or a level of the index, is not, and what can be done."""
+    drop, unique = f"data.drop(columns={name!r})", f"data[{name!r}].unique()"
+    if is_level:
+        drop, unique = f"data.droplevel({name!r})", f"data.index.unique({name!r})"
     kind = "state or observable" if problem.y_layout.names else "state"
     if name in problem.p_layout.names:
         by = repr(list(batch)) if batch else "'experiment'"
@@ -109,10 +112,11 @@ def _unknown_column(name, problem, names, batch):
         return (
             f"data column {name!r} is a parameter, not a {kind}; leave it out, {drop}, and give known values as {known}"
         )
+    renamed = "" if is_level else f" rename it, data.rename(columns={{{name!r}: ...}}),"
     return (
-        f"data column {name!r} is not a {kind} (they are {', '.join(names)}); leave it out, {drop}, rename it, "
-        f"data.rename(columns={{{name!r}: ...}}), or, if it tells experiments apart, write "
-        f"over={{{name!r}: data[{name!r}].unique()}}{nearest(name, names)}"
+        f"data {'index level' if is_level else 'column'} {name!r} is not a {kind} (they are {', '.join(names)}); leave "
+        f"it out, {drop},{renamed} or, if it tells experiments apart, write over={{{name!r}: {unique}}}"
+        f"{nearest(name, names)}"
     )
 
 

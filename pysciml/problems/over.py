@@ -96,10 +96,10 @@ def _items(over):
     if over is None:
         return []
     if type(over).__module__.split(".")[0] == "pandas":
-        raise ProblemError(
-            f"over is a pandas {type(over).__name__}; write over.set_index('experiment').to_xarray(), or what its "
-            "column of experiments is called"
-        )
+        mend = "over.to_xarray()"
+        if over.index.name is None:
+            mend = "over.set_index('experiment').to_xarray(), or what its column of experiments is called"
+        raise ProblemError(f"over is a pandas {type(over).__name__}; write {mend}")
     if isinstance(over, xr.DataArray):
         raise ProblemError(f"over is a DataArray; write over={{{over.name or 'k'!r}: ...}}")
     if not isinstance(over, Mapping):

@@ -62,6 +62,10 @@ def test_verdicts():
     np.testing.assert_allclose(product, product[0], rtol=0.02)  # it follows the hyperbola on which the fit is as good
     alone = ps.profile(replace(result, settings=result.settings | {"trained": ["k"]}), "k")
     assert list(alone.verdict.values) == ["identifiable"]
+    far = make_data(2 * np.exp(-0.8 * TIMES))  # both may change their sign together, which one step can't follow
+    start = ps.ODEProblem(lambda t, u, p: {"x": -p.k * p.m * u.x}, {"x": 2.0}, (0, 5), {"k": 0.5, "m": 1.0})
+    found = ps.profile(ps.fit(start, far, engine="julia", **QUICK), "k")
+    assert list(found.verdict.values) == ["structurally non-identifiable"]
 
     # a rate that saturates far above the data: the half-saturation has a lower end only
     saturating = ps.ODEProblem(

@@ -251,3 +251,18 @@ def test_diffrax_too_sees_cotangents_that_grow(fresh):
         ps.gradient(problem, data, algorithm="Tsit5", rtol=1e-5, atol=1e-5, engine="diffrax")
     _, found = ps.gradient(problem, data, rtol=1e-6, atol=1e-8, engine="diffrax")
     assert found.attrs["algorithm"] == "Kvaerno5"
+
+
+def test_a_state_of_rest(fresh):
+    """Steps grow as long as nothing moves, and a gradient along them isn't that of the model."""
+    require_engine("julia")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": p.b * u.x - u.x * u.y, "y": u.x * u.y - p.d * u.y},
+        {"x": 1.0, "y": 1.0},
+        (0, 6),
+        {"b": 1.0, "d": 1.0},
+    )
+    data = xr.Dataset({"x": ("time", 1 + 0.5 * np.cos(np.arange(1.0, 7)))}, {"time": np.arange(1.0, 7)})
+    with pytest.raises(ps.GradientMismatch, match="Nothing moves at these start values.*begin elsewhere"):
+        ps.gradient(problem, data, engine="julia")
+    ps.gradient(problem.remake(u0={"x": 1.3}), data, engine="julia")

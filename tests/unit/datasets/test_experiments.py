@@ -224,6 +224,10 @@ BAD = [
     (lambda: (make_table().x, None), "data is a pandas Series; write data.to_frame()"),
     (lambda: (make_table(), None), "data column 'k' is a parameter, not a state; leave it out, data.drop(columns='k')"),
     (lambda: (SITED, None), "if it tells experiments apart, write over={'site': data['site'].unique()}"),
+    (
+        lambda: (SITED.set_index(["site", "time"]), None),
+        "index level 'site' is not a state (they are x); leave it out, data.droplevel('site'), or,",
+    ),
     (lambda: (SITED.rename(columns={"x": "X"}), {"k": SITES}), "'X' is not a state (they are x)"),
     (lambda: (SITED.rename(columns={"x": "X"}), {"k": SITES}), "did you mean 'x'?"),
     (lambda: (SITED.drop(columns="x"), {"k": SITES}), "data has no column of a state (they are x"),
@@ -243,7 +247,7 @@ BAD = [
     (lambda: (SITED.set_index(["time", "site"]).unstack(), {"k": SITES}), "columns of several levels"),
     # which experiment is which
     (lambda: (SITED.replace("B", "C"), {"k": SITES}), "an experiment (site 'C') that is not in over; leave it out"),
-    (lambda: (SITED[:2], {"k": SITES}), "no values of the experiment (site 'B'); leave it out of over"),
+    (lambda: (SITED[:2], {"k": SITES}), "no values of the experiment (site 'B'); leave it out of over and data"),
     (lambda: (SITED, {"k": SITES.drop_vars("site")}), "over has no coordinates along 'site': give it ['A', 'B']"),
     (lambda: (GRID.isel(site=[0]), {"k": SITES}), "no values of the experiment (site 'B')"),
     (lambda: (GRID * [[1], [np.nan]], {"k": SITES}), "no values of the experiment (site 'B')"),
@@ -256,7 +260,7 @@ BAD = [
     (lambda: ({"A": GRID.isel(site=0)}, {"k": [1.0]}), "over needs a dimension 'experiment' (it has: k)"),
     (
         lambda: ({"A": GRID.isel(site=0)}, {"k": SITES.rename(site="experiment")}),
-        "(experiment 'B'); leave it out of over",
+        "(experiment 'B'); leave it out of over and data",
     ),
     (lambda: ({"A": GRID.isel(site=0) * np.nan}, None), "'x' has only NaN in every experiment"),
     (lambda: ({"A": GRID.isel(site=0) * np.nan, "B": GRID.isel(site=0)}, None), "no values of the experiment"),
@@ -279,6 +283,7 @@ BAD = [
     (lambda: (GRID, [1.0]), "over must be a Dataset or a dict"),
     (lambda: (GRID, SITES), "over is a DataArray"),
     (lambda: (GRID, SITED), "over is a pandas DataFrame; write over.set_index("),
+    (lambda: (GRID, SITED.set_index("site")), "over is a pandas DataFrame; write over.to_xarray()"),
 ]
 
 
