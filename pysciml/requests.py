@@ -101,7 +101,11 @@ class EnsembleRequest:
     def _plain_needs(self):
         """What only solves in float64 on the CPU can do."""
         kind = "GPU solve of" if self.device == "gpu" else "float32 solve of"
-        parts = {"problems with events": bool(self.solve.events), "mass matrices": self.solve.mass_matrix is not None}
+        parts = {
+            "problems with events": bool(self.solve.events),
+            "mass matrices": self.solve.mass_matrix is not None,
+            "members with max_seconds": self.solve.max_seconds is not None,
+        }
         return frozenset(Capability(kind, part) for part, is_there in parts.items() if is_there and not self.is_plain)
 
 

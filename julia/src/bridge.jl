@@ -176,6 +176,22 @@ function solve_ensemble(
     return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes
 end
 
+"""
+    solve_kernels(device, dtype, slope, jacobian, time_slope, words, orders, u0, p, t0, t1, saveat, tstops, numbers...)
+
+Solve many trajectories by functions of numbers, given as texts: `solve_ensemble`'s answer. `load_device` comes before.
+"""
+function solve_kernels(device, dtype, slope, jacobian, time_slope, words, orders, u0, p, t0, t1, saveat, tstops, numbers...)
+    e = Ensemble(u0, p, (Float64(t0), Float64(t1)), "", floats(saveat))
+    words = split(string(words))
+    steps = load_steps(words, collect(Int, orders), size(u0, 1), map(string, (slope, jacobian, time_slope)))
+    n_tasks = min(Threads.nthreads(), length(e.codes))
+    T = dtype == "float32" ? Float32 : Float64
+    n_stiff = solve_members(T, DEVICES[string(device)], e, floats(tstops), numbers, steps, n_tasks)
+    ran = n_stiff == 0 ? words[1:1] : n_stiff == length(e.codes) ? words[2:2] : words
+    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, 0
+end
+
 function load_problem(program, u0, p, t0, t1, mass_matrix)
     return make_problem(with_mass(RightHandSide(program), mass_matrix), u0, floats(p), (Float64(t0), Float64(t1)))
 end

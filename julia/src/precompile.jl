@@ -130,6 +130,9 @@ end
         run_sample_model("Rodas5P", true, [2.0, 2.0])
         run_sample_model("Rosenbrock23", true)
         foreach(run_sample_ensemble, ("auto", "Tsit5", "Rodas5P"))
+        foreach(word -> get!(() -> write_explicit(word), WRITTEN, word), ("Tsit5", "Vern7")) # kept, as texts
+        WRITTEN["Rodas5P"] = write_rosenbrock("Rodas5P")
+        write_factors(2)
         for word in ("Tsit5", "Vern7", "Rodas5P")
             run_sample_fit(word, "forward")
         end

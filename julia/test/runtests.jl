@@ -541,6 +541,62 @@ end
 
 end
 
+const DECAY_TEXTS = ("(t, u, p) -> (p[1] * u[1] * u[1], -p[1] * u[2])", "(t, u, p) -> (2 * p[1] * u[1], zero(t), zero(t), -p[1])", "")
+
+const PULLED_TEXTS = ("(t, u, p) -> (p[1] * (t - u[1]), -u[2])", "(t, u, p) -> (-p[1], zero(t), zero(t), -one(t))", "(t, u, p) -> (p[1], zero(t))")
+
+function solve_decays(T, device, words, p; n_tasks = 1, saveat = [0.0, 0.3, 1.0], texts = DECAY_TEXTS)
+    e = PySciML.Ensemble(ones(2, size(p, 2)), p, (0.0, 1.0), "", saveat)
+    steps = PySciML.load_steps(words, map(word -> word == "Vern7" ? 7 : word == "BS3" ? 3 : 5, words), 2, texts)
+    n_stiff = PySciML.solve_members(T, device, e, Float64[], (1.0e-6, 1.0e-8, 0.0, 0.0, 1000), steps, n_tasks)
+    return e, steps, n_stiff
+end
+
+function allocations(m, steps, o)
+    PySciML.solve_column!(m, steps, o, Val(2), 1)
+    return @allocated PySciML.solve_column!(m, steps, o, Val(2), 1)
+end
+
+@testset "members as functions of numbers, $T, $word" for T in (Float64, Float32), word in ("Tsit5", "Vern7", "BS3", "DP5", "Rodas5P", "Rodas4")
+    p = [0.5 2.0 -1.0 0.25]
+    e, steps, _ = solve_decays(T, Val(:cpu), (word,), p)
+    @test isbits(only(steps)) # as GPUs want it
+    @test PySciML.RETURN_CODES[e.codes[[1, 3, 4]]] == fill("Success", 3) && PySciML.RETURN_CODES[e.codes[2]] != "Success"
+    for k in (1, 3, 4), (row, t) in enumerate((0.0, 0.3, 1.0))
+        exact = [1 / (1 - p[k] * t), exp(-p[k] * t)]
+        @test e.u[(2row - 1):(2row), k] ≈ exact rtol = T == Float64 ? 2.0e-6 : 1.0e-5
+    end
+    @test all(isnan, e.u[5:6, 2]) && all(isfinite, e.u[1:4, 2])
+    m = PySciML.Members(ones(T, 2, 1), T.(p), T[0, 1], T[], zeros(T, 4, 1), zeros(Int32, 1), zeros(Int32, 2))
+    o = PySciML.MemberOptions{T}(0, 1, 1.0e-6, 1.0e-8, 0, 1, 1000, Inf)
+    @test allocations(m, only(steps), o) == 0 # so nothing that a GPU lacks
+end
+
+function find_backends()
+    found = [(package, Base.find_package(package)) for package in ("KernelAbstractions", "JLArrays")]
+    modules = Dict(package => Base.require(Main, Symbol(package)) for (package, path) in found if path !== nothing)
+    makers = ("KernelAbstractions" => :CPU, "JLArrays" => :JLBackend)
+    return [package => Base.invokelatest(getproperty(modules[package], maker)) for (package, maker) in makers if haskey(modules, package)]
+end
+
+@testset "the same by a kernel of $name" for (name, backend) in find_backends()
+    p = [0.5 -1.0 0.25]
+    for T in (Float64, Float32)
+        e, other = (first(solve_decays(T, device, ("Tsit5",), p)) for device in (Val(:cpu), backend))
+        @test e.u ≈ other.u rtol = 10 * eps(T) # loops that are compiled otherwise may round otherwise
+        @test e.codes == other.codes
+    end
+end
+
+@testset "stiff members get another method" begin
+    p = [1.0 1.0e5 2.0]
+    e, _, n_stiff = solve_decays(Float64, Val(:cpu), ("Tsit5", "Rodas5P"), p; n_tasks = 2, texts = PULLED_TEXTS)
+    @test n_stiff == 1 && all(==("Success"), PySciML.RETURN_CODES[e.codes])
+    exact = [1 - 1 / k + (1 + 1 / k) * exp(-k) for k in p[1, :]]
+    @test e.u[5, :] ≈ exact rtol = 1.0e-6
+    @test (e.counts[4, :] .> 0) == [false, true, false]
+end
+
 @testset "a missing package is named" begin
     PySciML.PACKAGES["Absent1"] = :OrdinaryDiffEqAbsent
     @test occursin("OrdinaryDiffEqAbsent", PySciML.load_algorithm("Absent1"))

@@ -27,6 +27,7 @@ from ..base import (
     is_success,
 )
 from ..fit import run_fit
+from ..single import in_single
 from .algorithms import CAPABILITIES, METHODS
 from .bridge import Bridge
 from .checks import (
@@ -42,6 +43,7 @@ from .embed import Handle, Packed
 from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
 from .environment import is_compiled
 from .fit import JuliaStages
+from .kernels import kernel_arguments, load_device
 from .loading import NO_TIMES, Loader, floats, output_size
 from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
@@ -110,6 +112,8 @@ class JuliaEngine(AbstractEngine):
         )
 
     def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
+        if not request.is_plain:
+            return self._solve_kernels(request)
         solve = for_mass_matrix(request.solve)
         request = replace(request, solve=solve)
         wide, stiff = choose_lanes(request), stiff_request(request)
@@ -138,6 +142,14 @@ class JuliaEngine(AbstractEngine):
             )
         raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
         return replace(raw, reason=_reason(solve.algorithm, raw.algorithm))
+
+    def _solve_kernels(self, request: EnsembleRequest) -> RawEnsemble:
+        request = in_single(request) if request.dtype == "float32" else request
+        arguments = kernel_arguments(request)
+        load_device(self._bridge, request.device)
+        answer = self._bridge.call("solve_kernels", *arguments, has_partial=True)
+        raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
+        return replace(raw, reason=_reason(request.solve.algorithm, raw.algorithm))
 
     def solve_dense(self, request: SolveRequest) -> RawDense:
         request = for_mass_matrix(request)
