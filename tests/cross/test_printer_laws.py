@@ -1,5 +1,7 @@
 """Printed Programs, compiled and run by Julia, equal the oracle: one Julia, hundreds of random Programs."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from support.engines import require_engine
@@ -69,15 +71,13 @@ def test_halves_as_exponents(evaluate, exponent):
 
 def test_products_of_all_sizes_equal_the_oracle(evaluate):
     """Rows, columns and matrices, transposed or not, below, at and beside the widths of vectors of numbers."""
-    sizes = [(m, k, n) for m in (1, 2, 6, 25) for k in (1, 3, 4, 9, 21) for n in (1, 2, 5, 8, 19, 35)]
+    turns = [(False, False), (True, False), (False, True), (True, True)]
     builder = ProgramBuilder([Input("x", (25 * 35,))])
     products = []
-    for m, k, n in sizes:
-        for turn in ((False, False), (True, False), (False, True), (True, True)):
-            pair = [
-                _matrix(builder, *shape, is_turned) for shape, is_turned in zip(((m, k), (k, n)), turn, strict=True)
-            ]
-            products.append(builder.add("reshape", (builder.add("matmul", pair),), ((m * n,),)))
+    for (a, m), (b, k), (c, n) in product(*map(enumerate, ((1, 2, 6, 25), (1, 3, 4, 9, 21), (1, 2, 5, 8, 19, 35)))):
+        turn = turns[(a + b + c) % 4]
+        pair = [_matrix(builder, *shape, is_turned) for shape, is_turned in zip(((m, k), (k, n)), turn, strict=True)]
+        products.append(builder.add("reshape", (builder.add("matmul", pair),), ((m * n,),)))
     program = builder.build([("y", builder.add("concatenate", products, (0,)))])
     x = np.random.default_rng(1).normal(size=25 * 35)
     assert_equals_oracle(lambda *given: evaluate(program, *given), program, (x,))
