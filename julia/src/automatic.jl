@@ -29,10 +29,11 @@ mutable struct Notes
     fastest_decay::Float64 # at the last look, 0 if there was none
     end_by::UInt64 # by `time_ns`
     is_overdue::Bool # it was not over by then
+    is_zeno::Bool # firings of an event pile up
 end
 
 "Of Julia's own threads; those of others make one call at a time, and share the last."
-const NOTES = [Notes(zeros(Bool, 2), false, 0.0, typemax(UInt64), false) for _ in 1:1024]
+const NOTES = [Notes(zeros(Bool, 2), false, 0.0, typemax(UInt64), false, false) for _ in 1:1024]
 notes() = NOTES[min(Threads.threadid(), end)]
 
 "Let the solve that begins take some seconds, or any if these are infinite."

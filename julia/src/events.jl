@@ -91,7 +91,7 @@ function start!(events::Events, u, p, (t, t_end))
     events.is_cut = false
     fill!(events.next, 1)
     fill!(events.is_fresh, false)
-    events.is_over = false
+    events.is_over = notes().is_zeno = false
     events.quiet, events.span = t, t_end - t
     resize!(events.state, length(u))
     mark_times!(events, t) && fire!(events, u, p, t)
@@ -206,11 +206,34 @@ function fire!(events::Events, u, p, t)
         push!(events.times, t)
         push!(events.fired, k)
         append!(events.parameters, @view p[events.changed])
+        if event.condition !== nothing && piles_up(events, k)
+            events.is_over = notes().is_zeno = true
+        end
     end
     events.quiet = t + QUIET * events.span
     push!(events.moments, t)
     push!(events.samples, sample === nothing ? copy(u) : sample)
     return nothing
+end
+
+const PILE = 5 # firings of an event, each interval shorter than the one before, the last shorter than
+const SHORTEST = 1.0e-9 # so much of the span: as Zeno's steps they have no end
+
+"Whether the last `PILE` firings of the k-th event approach a moment that they never reach."
+function piles_up(events, k)
+    n, later, gap = 0, NaN, SHORTEST * events.span
+    for i in reverse(eachindex(events.times))
+        events.fired[i] == k || continue
+        n += 1
+        if n > 1
+            next = later - events.times[i]
+            (n == 2 ? next < gap : gap < 0.999 * next) || return false
+            gap = next
+        end
+        n == PILE && return true
+        later = events.times[i]
+    end
+    return false
 end
 
 function act!(event::Event, u, p, t, i)

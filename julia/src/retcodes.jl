@@ -2,15 +2,21 @@
 
 const INTERRUPTED = "Interrupted"
 const OVERDUE = "MaxTime"
+const ZENO = "Zeno"
+const STOPPED = (INTERRUPTED, OVERDUE, ZENO) # between two steps
 
 "Every name that a solve's return code can have."
-const RETURN_CODES = [INTERRUPTED; [string(Symbol(code)) for code in instances(ReturnCode.T)]]
+const RETURN_CODES = [INTERRUPTED; ZENO; [string(Symbol(code)) for code in instances(ReturnCode.T)]]
 
-"SciML's return code by its name; our own where the interrupt flag ended the solve, and its \"MaxTime\" where the clock did."
+"""
+SciML's return code by its name; our own where the interrupt flag or events that pile up ended the solve, and its "MaxTime" where the
+clock did.
+"""
 function return_name(code::ReturnCode.T)
-    code == ReturnCode.Terminated && is_interrupted() && return INTERRUPTED
-    code == ReturnCode.Terminated && notes().is_overdue && return OVERDUE
-    return string(Symbol(code))
+    code == ReturnCode.Terminated || return string(Symbol(code))
+    is_interrupted() && return INTERRUPTED
+    notes().is_overdue && return OVERDUE
+    return notes().is_zeno ? ZENO : string(Symbol(code))
 end
 
 """
@@ -21,7 +27,7 @@ of nothing: it did not begin.
 """
 function ending(code, integrator, t0, u0)
     name = return_name(code)
-    name in (INTERRUPTED, OVERDUE) || !SciMLBase.successful_retcode(code) || return name, nothing
+    name in STOPPED || !SciMLBase.successful_retcode(code) || return name, nothing
     integrator === nothing && return name, (Float64(t0), u0)
     return refine(name, integrator), (last_time(integrator), last_state(integrator, name))
 end
@@ -32,7 +38,7 @@ last_time(integrator) = Float64(isfinite(integrator.t) ? integrator.t : integrat
 "The state at `integrator.t`: beside it stands that of the last step tried, which may have been rejected."
 last_state(integrator, name) = collect(Float64, integrator.u) # Sundials'
 last_state(integrator::OrdinaryDiffEqCore.ODEIntegrator, name) =
-    collect(Float64, name in (INTERRUPTED, OVERDUE) ? integrator.u : integrator.uprev)
+    collect(Float64, name in STOPPED ? integrator.u : integrator.uprev)
 
 """
 What the last step tried tells: to SciML a step that can't be made smaller is unstable, whatever made it fail.

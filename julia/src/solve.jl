@@ -120,6 +120,7 @@ function solve_problem(
     take_integrator()
     fill!(notes().members, false)
     notes().is_automatic = spec == "auto"
+    notes().is_zeno = false
     start_limit!(options.max_seconds)
     forget!(options.events)
     set_threads(length(problem.u0))

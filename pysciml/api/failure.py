@@ -147,7 +147,7 @@ def _is_explicit(algorithm, engine):
 
 def _look(status, place, is_explicit):
     """What the model shows at a stop, the surest sign first; None if nothing."""
-    if status is Status.INTERRUPTED:
+    if status in (Status.INTERRUPTED, Status.ZENO):
         return None
     found = _not_finite(place) or (_inconsistent(place) if status is Status.FAILED else None)
     if found is None and status not in SLOW:

@@ -72,6 +72,13 @@ class Status(Enum):
         "a stiff problem with a non-stiff algorithm, a very long span, or tolerances too tight",
         'raise max_seconds, or use a stiff algorithm such as "Rodas5P"',
     )
+    ZENO = (
+        10,
+        "firings of an event pile up: they come in ever shorter intervals, without end",
+        "something comes to rest by infinitely many events, as a bouncing ball does; the model does not say what then",
+        "end the solve before that (a terminal event, a shorter t_span), or let the effect change the model where "
+        "little is left",
+    )
 
     def __init__(self, code, message, causes, next_step):
         self.code = code
@@ -83,6 +90,16 @@ class Status(Enum):
 def is_success(status: Status) -> bool:
     """Whether a solve reached the end of its span, or an event that ends it."""
     return status in (Status.SUCCESS, Status.TERMINATED)
+
+
+PILE = 5  # firings of an event, each interval shorter than the one before, the last shorter than
+SHORTEST = 1e-9  # so much of the span: as Zeno's steps they have no end
+
+
+def pile_up(times: Sequence[float], span: float) -> bool:
+    """Whether the last ``PILE`` moments at which a condition fired approach one that they never reach."""
+    gaps = np.diff(times)
+    return len(times) == PILE and bool(gaps[-1] < SHORTEST * span and (gaps[1:] < 0.999 * gaps[:-1]).all())
 
 
 class Firings(NamedTuple):

@@ -102,6 +102,10 @@ class Event:
     found; ``dtmax`` makes the steps shorter. A jump by an effect that carries a condition past zero fires nothing, and
     a condition that is zero at the start fires when it is zero again.
 
+    Firings in ever shorter intervals (a ball that comes to rest) pile up at a moment that they never reach, and the
+    model does not say what comes then: the solve ends there with the status ``ZENO``. A ``terminal`` event before that
+    moment, or an effect that changes the model (``p.is_resting``), says it.
+
     Examples
     --------
     >>> import pysciml as ps

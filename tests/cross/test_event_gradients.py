@@ -150,6 +150,15 @@ def test_a_bouncing_ball(algorithm):
         assert_right(make_ball(*events), make_data(FLIGHT, ("h", "v")), algorithm, BALL)
 
 
+def test_bounces_that_pile_up_have_no_gradient():
+    problem = make_ball(bounce()).remake(t_span=(0, 9))
+    o = ps.objective(
+        problem, make_data([8.0], ("h",)), trainable=["g", "r"], engine="julia", algorithm="Tsit5", **TIGHT
+    )
+    value, gradient = o(o.x0)
+    assert np.isnan(value) and np.isnan(gradient).all()
+
+
 def test_a_bounce_by_its_closed_form():
     """Without friction, h = r v (t - s) - g (t - s)**2 / 2 behind the bounce at s, where it hits with v = g s."""
     g, r, t = 9.81, 0.8, 0.8

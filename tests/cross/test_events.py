@@ -52,6 +52,26 @@ def test_a_bouncing_ball(name, word):
     assert ds.attrs["status"] == "SUCCESS"
 
 
+def make_worn_ball(kept, end):
+    """A ball that falls from 1; each bounce leaves it a part of its speed."""
+    bounce = ps.Event(lambda t, u, p: u.h, lambda t, u, p: {"v": -p.kept * u.v}, direction=-1, name="bounce")
+    fall = lambda t, u, p: {"h": u.v, "v": -2.0}  # noqa: E731
+    return ps.ODEProblem(fall, {"h": 1.0, "v": 0.0}, (0, end), {"kept": kept}, events=[bounce])
+
+
+@pytest.mark.parametrize("kept", [0.003, 0.01, 0.1, 0.5, 0.9, 0.99])
+def test_bounces_that_pile_up_end_the_solve(engine, kept):
+    rest = (1 + kept) / (1 - kept)  # when it comes to rest: it falls for 1, and flies for 2 kept^k
+    ds = ps.solve(make_worn_ball(kept, 2 * rest), "Tsit5", engine=engine, check=False, **TOLERANCES)
+    assert ds.attrs["status"] == "ZENO"
+    assert 0 < rest - float(ds.bounce_time[-1]) < 1e-6 * rest and ds.time[-1] == ds.bounce_time[-1]
+    assert ds.h.min() > -1e-8
+    with pytest.raises(ps.SolveFailed, match="pile up"):
+        ps.solve(make_worn_ball(kept, 2 * rest), "Tsit5", saveat=[2 * rest], engine=engine, **TOLERANCES)
+    before = ps.solve(make_worn_ball(kept, 0.99 * rest), "Tsit5", saveat=[0.99 * rest], engine=engine, **TOLERANCES)
+    assert before.attrs["status"] == "SUCCESS" and before.h[-1] > 0
+
+
 @pytest.mark.parametrize(("name", "word"), CASES)
 def test_doses_and_decay(name, word):
     give = ps.Event(None, lambda t, u, p: {"x": u.x + 2}, times=ps.every(1.0), name="give")

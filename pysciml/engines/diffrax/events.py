@@ -1,13 +1,14 @@
 """Events between the compiled chunks of a solve: effects act here, and each stretch after them begins anew."""
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from ...ir.evaluate import evaluate_program
 from ...problems.flat import FlatEvent, changed_parameters
 from ...requests import SolveRequest
-from ..base import Firings
+from ..base import PILE, Firings, pile_up
 
 QUIET = 1e-12  # of the span: so long after an event its condition is zero but for rounding
 
@@ -21,6 +22,7 @@ class Occasions:
 
     request: SolveRequest
     is_over: bool = False
+    is_zeno: bool = False  # over since firings pile up
     next: list[int] = field(default_factory=list)  # of the times of each event
     firings: list[tuple[float, int, np.ndarray]] = field(default_factory=list)
     samples: dict[float, np.ndarray] = field(default_factory=dict)  # what a row at a time holds
@@ -78,8 +80,15 @@ class Occasions:
             self.next[k] += 1
             self.is_over |= event.terminal
             self.firings.append((t, k, p[self.changed]))
+            if event.condition is not None and self._piles_up(k):
+                self.is_over = self.is_zeno = True
         if fires:
             self.samples[t] = u.copy() if sample is None else sample
+
+    def _piles_up(self, k):
+        start, end = self.request.t_span
+        last = (t for t, fired, _ in reversed(self.firings) if fired == k)
+        return pile_up(list(islice(last, PILE))[::-1], end - start)
 
     def put_samples(self, t: np.ndarray, u: np.ndarray) -> None:
         """Put the states that rows at events hold into a solution's rows."""

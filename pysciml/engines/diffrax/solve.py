@@ -194,16 +194,16 @@ def _read_outcome(request, state, chunks, was_interrupted, occasions):
         if saveat[0] == t0:
             u[0] = request.u0
     occasions.put_samples(t, u)
-    status, message = _read_status(request, state, was_interrupted, occasions.is_over)
+    status, message = _read_status(request, state, was_interrupted, occasions)
     steps, rejected, is_stiff = int(state.steps), int(state.rejected), bool(state.stiffness.is_stiff)
     stop = None if is_success(status) else Stop(float(state.t), np.asarray(state.u))
     return Outcome(t, u, status, message, steps, rejected, float(state.t), is_stiff, occasions.report(), stop)
 
 
-def _read_status(request, state, was_interrupted, is_over):
+def _read_status(request, state, was_interrupted, occasions):
     """Why a solve ended, and diffrax's own words for it."""
-    if is_over:
-        return Status.TERMINATED, ""
+    if occasions.is_over:
+        return Status.ZENO if occasions.is_zeno else Status.TERMINATED, ""
     if bool(state.result != RESULTS.successful):
         return read_result(state.result), RESULTS[state.result]
     if state.t >= request.t_span[1]:

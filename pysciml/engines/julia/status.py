@@ -1,4 +1,4 @@
-"""What SciML's return codes mean in our words: a total table. ``julia/src/retcodes.jl`` adds one name of its own."""
+"""What SciML's return codes mean in our words: a total table. ``julia/src/retcodes.jl`` adds two names of its own."""
 
 from ..base import Status
 
@@ -26,6 +26,7 @@ STATUS: dict[str, Status] = {
     "StalledSuccess": Status.SUCCESS,
     "APosterioriSafetyFailure": Status.FAILED,
     "Interrupted": Status.INTERRUPTED,  # ours: the flag was raised
+    "Zeno": Status.ZENO,  # ours: firings of an event pile up
 }
 
 
