@@ -27,6 +27,7 @@ from .devices import check_device
 from .pieces import solve_on_cluster, solve_pieces
 from .solve import check_switches, make_request, settings_of
 from .summaries import Summaries, make_summaries
+from .summary_store import SummaryStore
 
 PARALLEL = ("auto", "serial", "threads", "lanes", "dask")
 CHUNK_BYTES = 2**25  # of states at save times that an engine holds at once
@@ -89,7 +90,8 @@ def ensemble(
     to : path, optional
         A folder (``"sweep.zarr"``) that results are written to as they come, and can be read from meanwhile. The same
         call goes on with what is there: after a crash nothing complete is solved again, and what is damaged is. A
-        path with something else in it is refused.
+        path with something else in it is refused. With ``reduce``, what each chunk contributes is kept beside it, in
+        ``"sweep.zarr.pieces"``, until all are there; only then is the result written.
     chunk_size : int, optional
         Members that are solved, and written, at once, which bounds the memory. None: some 32 MB of states.
     client : distributed.Client, optional
@@ -128,7 +130,8 @@ def ensemble(
     EngineUnavailable
         If the engine asked for isn't ready, or there is no GPU.
     SolveFailed
-        After Ctrl-C only; ``partial`` holds what is done. A member that fails never raises.
+        After Ctrl-C only; ``partial`` holds what is done. A member that fails never raises. Before a cluster has solved
+        the first piece, there is nothing yet, and the KeyboardInterrupt itself is passed on.
 
     Examples
     --------
@@ -176,7 +179,7 @@ def ensemble(
 
 def _make_results(
     to, reduce, batch: Batch, request: SolveRequest, shown, chunk: int, settings: Mapping
-) -> tuple[Summaries | Store, list[tuple[int, int]]]:
+) -> tuple[Summaries | Store | SummaryStore, list[tuple[int, int]]]:
     """Where results go, and the members that are still to be solved: from one number up to another."""
     assert request.saveat is not None
     if to is None:
@@ -184,13 +187,16 @@ def _make_results(
         if reduce is None:
             return _Paths(batch, request.saveat, shown), pieces
         return make_summaries(reduce, batch, request.saveat, shown), pieces
-    if reduce is not None:
-        raise ProblemError("ensemble: to= keeps trajectories, reduce= none: leave one out, and save summaries yourself")
     if not isinstance(to, str | PathLike) or "://" in str(to):
         raise ProblemError(
             f"ensemble: to must be the path of a folder on this machine, such as 'sweep.zarr', got {to!r}"
         )
-    store = Store(Path(to), batch, request.saveat, shown, _identify(batch, request, settings), chunk)
+    if reduce is None:
+        store = Store(Path(to), batch, request.saveat, shown, _identify(batch, request, settings), chunk)
+    else:
+        summaries = make_summaries(reduce, batch, request.saveat, shown)
+        identity = _identify(batch, request, {**settings, "reduce": summaries.key})
+        store = SummaryStore(Path(to), summaries, identity, chunk)
     return store, store.missing()
 
 
@@ -233,12 +239,14 @@ def _chunk_size(given, request: SolveRequest) -> int:
 class _Paths(Summaries):
     """All trajectories at all save times: nothing is reduced."""
 
-    def __init__(self, batch: Batch, saveat: np.ndarray, shown):
-        super().__init__(batch, saveat, shown)
-        self.values = np.full((batch.size, len(saveat), self.layout.size), np.nan)
+    def begin(self) -> None:
+        self.values = np.full((self.batch.size, len(self.saveat), self.layout.size), np.nan)
 
-    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray) -> None:
-        self.values[part] = values
+    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+        return {"values": values}
+
+    def join(self, part: slice, share: dict[str, np.ndarray]) -> None:
+        self.values[part] = share["values"]
 
     def variables(self) -> dict:
         return trajectories(self.batch, self.values, self.layout)

@@ -14,12 +14,13 @@ from ..errors import EngineUnavailable, PySciMLError
 from ..problems.batch import Batch
 from ..requests import EnsembleRequest, SolveRequest
 from .summaries import Summaries
+from .summary_store import SummaryStore
 
 MOST_BYTES = 2**26  # of parameters repeated for each time
 RETRIES = 2  # of a piece whose worker failed
 
 Pieces = Sequence[tuple[int, int]]
-Results = Summaries | Store
+Results = Summaries | Store | SummaryStore
 
 
 def solve_pieces(
@@ -113,7 +114,7 @@ def solve_on_cluster(
 
         first, *rest = pieces
         keep(_ask(client.submit(_work, (chosen.name, batch, asked, None), *first, pure=False, retries=RETRIES)), *first)
-        store = results if isinstance(results, Store) else None
+        store = None if isinstance(results, Summaries) else results
         work = client.scatter((chosen.name, batch, asked, store), broadcast=True)
         futures = {client.submit(_work, work, *piece, pure=False, retries=RETRIES): piece for piece in rest}
         try:
@@ -129,7 +130,7 @@ def solve_on_cluster(
 
 
 def _work(
-    work: tuple[str, Batch, EnsembleRequest, Store | None], start: int, stop: int
+    work: tuple[str, Batch, EnsembleRequest, Store | SummaryStore | None], start: int, stop: int
 ) -> tuple[RawEnsemble, Any, Any]:
     """A worker's task: a piece, and, where it is not written here, its observables and parameters."""
     name, batch, asked, store = work

@@ -45,25 +45,58 @@ def read_reduce(reduce) -> tuple[str, ...] | Callable:
     return tuple(dict.fromkeys(words))
 
 
+Share = dict[str, np.ndarray]  # what a chunk of members contributes
+
+
 class Summaries:
-    """What results of chunks are given to: ``status`` and statistics of each member, and what it is reduced to."""
+    """What results of chunks are given to: ``status`` and statistics of each member, and what it is reduced to.
+
+    A chunk is first reduced to its share, wherever that is; what is reduced is made of all shares.
+    """
 
     def __init__(self, batch: Batch, saveat: np.ndarray, shown):
         self.batch, self.saveat, self.shown = batch, saveat, shown
         self.layout = join_layouts(batch.problem.u_layout, batch.problem.y_layout)
-        self.codes = np.full(batch.size, Status.INTERRUPTED.code, dtype=np.int8)
+        self.codes = np.zeros(0, dtype=np.int8)
         self.statistics: dict[str, np.ndarray] = {}
 
     def add(self, start: int, raw: RawEnsemble, y: np.ndarray | None, p: np.ndarray) -> None:
         """Take the members from ``start`` on in."""
-        part = slice(start, start + len(raw.u))
-        self.codes[part] = raw.codes
-        for name, values in raw.statistics.items():
-            self.statistics.setdefault(name, np.zeros(self.batch.size, dtype=np.int32))[part] = values
-        self.reduce(part, raw.u if y is None else np.concatenate([raw.u, y], axis=2), p)
+        self.take(start, self.share(start, raw, y, p))
 
-    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray) -> None:
-        """Take states and observables ``(member, time, element)`` in."""
+    def share(self, start: int, raw: RawEnsemble, y: np.ndarray | None, p: np.ndarray) -> Share:
+        """What the members from ``start`` on contribute."""
+        part = slice(start, start + len(raw.u))
+        values = raw.u if y is None else np.concatenate([raw.u, y], axis=2)
+        counts = {f"statistic {name}": np.asarray(counts) for name, counts in raw.statistics.items()}
+        return {"codes": raw.codes} | counts | self.reduce(part, values, p, raw.codes)
+
+    def take(self, start: int, share: Share) -> None:
+        """Take what the members from ``start`` on contribute in."""
+        self._start()
+        part = slice(start, start + len(share["codes"]))
+        self.codes[part] = share["codes"]
+        for key, values in share.items():
+            if key.startswith("statistic "):
+                name = key.removeprefix("statistic ")
+                self.statistics.setdefault(name, np.zeros(self.batch.size, dtype=np.int32))[part] = values
+        self.join(part, share)
+
+    def _start(self):
+        if not self.codes.size:
+            self.codes = np.full(self.batch.size, Status.INTERRUPTED.code, dtype=np.int8)
+            self.begin()
+
+    def begin(self) -> None:
+        """Make room for what is reduced."""
+        raise NotImplementedError
+
+    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
+        """The share of some members: from states and observables ``(member, time, element)``."""
+        raise NotImplementedError
+
+    def join(self, part: slice, share: Share) -> None:
+        """Add such a share."""
         raise NotImplementedError
 
     def variables(self) -> dict:
@@ -77,6 +110,7 @@ class Summaries:
     def finish(self, raw: RawEnsemble | None, engine: str, settings: Mapping) -> xr.Dataset:
         """The whole result; ``raw`` says what ran."""
         assert raw is not None
+        self._start()
         endings = self.codes, self.statistics
         return ensemble_to_dataset(self.batch, self.variables(), self.coords(), *endings, raw, engine, settings)
 
@@ -103,30 +137,41 @@ class WordSummaries(Summaries):
         self.words, over = words, batch.over
         self.kept = tuple(dim for dim in over.dims if TRAJECTORY in over.dims and dim != TRAJECTORY)
         self.shape = tuple(over.sizes[dim] for dim in self.kept)
-        size = int(np.prod(self.shape, dtype=np.int64)), len(saveat), self.layout.size
-        self.count, self.mean, self.squares = np.zeros(size), np.zeros(size), np.zeros(size)
-        self.min, self.max = np.full(size, np.nan), np.full(size, np.nan)
-        self.last = np.full((batch.size, self.layout.size) if "last" in words else (0, 0), np.nan)
-        self.all = self._room() if "quantile" in words else np.zeros(0)
-
-    def _room(self):
-        shape = self.batch.size, len(self.saveat), self.layout.size
-        if 8 * np.prod(shape) > MOST_BYTES:
+        self.key = f"words {' '.join(words)}"
+        count = batch.size * len(saveat) * self.layout.size
+        if "quantile" in words and 8 * count > MOST_BYTES:
             raise ProblemError(
-                f"ensemble: reduce='quantile' needs all {np.prod(shape):.3g} values at once, over 1 GB; give fewer "
+                f"ensemble: reduce='quantile' needs all {count:.3g} values at once, over 1 GB; give fewer "
                 "save times or trajectories, or a function of a trajectory whose results are few"
             )
-        return np.full(shape, np.nan)
 
-    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray) -> None:
-        if "last" in self.words:
-            self.last[part] = values[:, -1]
-        if "quantile" in self.words:
-            self.all[part] = values
+    def begin(self) -> None:
+        size = int(np.prod(self.shape, dtype=np.int64)), len(self.saveat), self.layout.size
+        self.count, self.mean, self.squares = np.zeros(size), np.zeros(size), np.zeros(size)
+        self.min, self.max = np.full(size, np.nan), np.full(size, np.nan)
+        n_last, n_all = (self.batch.size if word in self.words else 0 for word in ("last", "quantile"))
+        self.last, self.all = np.full((n_last, size[2]), np.nan), np.full((n_all, *size[1:]), np.nan)
+
+    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
+        groups, found = [], []
         for group, rows in self._groups(part, values):
-            self._add_moments(group, rows)
-            self.min[group] = np.fmin(self.min[group], np.fmin.reduce(rows))
-            self.max[group] = np.fmax(self.max[group], np.fmax.reduce(rows))
+            groups.append(group)
+            found.append((*_moments(rows), np.fmin.reduce(rows), np.fmax.reduce(rows)))
+        moments = np.moveaxis(np.array(found), 1, 0)
+        share = dict(zip(("count", "mean", "squares", "min", "max"), moments, strict=True))
+        share |= {"last": values[:, -1]} if "last" in self.words else {}
+        share |= {"all": values} if "quantile" in self.words else {}
+        return share | {"groups": np.array(groups)}
+
+    def join(self, part: slice, share: Share) -> None:
+        if "last" in share:
+            self.last[part] = share["last"]
+        if "all" in share:
+            self.all[part] = share["all"]
+        for k, group in enumerate(share["groups"]):
+            self._add_moments(group, share["count"][k], share["mean"][k], share["squares"][k])
+            self.min[group] = np.fmin(self.min[group], share["min"][k])
+            self.max[group] = np.fmax(self.max[group], share["max"][k])
 
     def _groups(self, part, values) -> Iterator[tuple[int, np.ndarray]]:
         """The members of each group among those of a chunk."""
@@ -141,12 +186,8 @@ class WordSummaries(Summaries):
         places = dict(zip(self.batch.over.dims, np.unravel_index(members, self.batch.shape), strict=True))
         return np.ravel_multi_index(tuple(places[dim] for dim in self.kept), self.shape)
 
-    def _add_moments(self, group, rows):
+    def _add_moments(self, group, count, mean, squares):
         """Means and sums of squares of two sets together: Chan, Golub & LeVeque (1983), doi:10.2307/2683386."""
-        is_there = np.isfinite(rows)
-        count, total = is_there.sum(axis=0), np.where(is_there, rows, 0.0).sum(axis=0)
-        mean = total / np.maximum(count, 1)
-        squares = np.where(is_there, (rows - mean) ** 2, 0.0).sum(axis=0)
         both, shift = self.count[group] + count, mean - self.mean[group]
         share = count / np.maximum(both, 1)
         self.squares[group] += squares + shift**2 * self.count[group] * share
@@ -185,16 +226,27 @@ class WordSummaries(Summaries):
         return super().coords() | levels
 
 
+def _moments(rows):
+    """How many values are finite, their mean, and the sum of squares of their distances from it."""
+    is_there = np.isfinite(rows)
+    count, total = is_there.sum(axis=0), np.where(is_there, rows, 0.0).sum(axis=0)
+    mean = total / np.maximum(count, 1)
+    return count, mean, np.where(is_there, (rows - mean) ** 2, 0.0).sum(axis=0)
+
+
 class FunctionSummaries(Summaries):
     """What a traced function makes of each member's whole trajectory."""
 
     def __init__(self, batch: Batch, saveat: np.ndarray, shown, function: Callable):
         super().__init__(batch, saveat, shown)
         self.program, self.results = _trace_summary(function, self.layout, batch, saveat)
-        self.values = np.full((batch.size, self.results.size), np.nan)
+        self.key = f"function {self.program.hash} {' '.join(self.results.names)}"
 
-    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray) -> None:
-        done = succeeded(self.codes[part])
+    def begin(self) -> None:
+        self.values = np.full((self.batch.size, self.results.size), np.nan)
+
+    def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
+        done, kept = succeeded(codes), np.full((len(values), self.results.size), np.nan)
         for start in range(0, len(values), BLOCK):
             rows, own = values[start : start + BLOCK], p[start : start + BLOCK]
             count = len(rows)
@@ -203,7 +255,11 @@ class FunctionSummaries(Summaries):
             program = _many(self.program, BLOCK)
             found = evaluate_program(program, 0.0, flat, np.pad(own, [*padding, (0, 0)], mode="edge"))[0][:count]
             found[~done[start : start + count]] = np.nan
-            self.values[part.start + start : part.start + start + count] = found
+            kept[start : start + count] = found
+        return {"values": kept}
+
+    def join(self, part: slice, share: Share) -> None:
+        self.values[part] = share["values"]
 
     def variables(self) -> dict:
         dims, found = self.batch.over.dims, {}

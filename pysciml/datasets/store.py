@@ -25,7 +25,7 @@ class Store:
     """The store of one ensemble, by pieces that are blocks of its arrays: each is written by itself, from any process.
 
     A piece is complete when its checksum is there, which is written last. ``identity`` is a hash of all that the
-    results depend on.
+    results depend on. Once finished, ``codes`` says how all members ended; those not solved yet count as interrupted.
     """
 
     def __init__(self, path: Path, batch: Batch, times: np.ndarray, shown, identity: str, most: int):
@@ -34,6 +34,7 @@ class Store:
         self.block = block_shape(batch.shape, most)
         counts = (-(-n // b) for n, b in zip(batch.shape, self.block, strict=True))
         self._grid = tuple(counts)
+        self.codes = np.zeros(0, dtype=np.int8)
         self._exists = path.exists()
         if self._exists:
             self._check()
@@ -70,15 +71,11 @@ class Store:
 
     def finish(self, raw: RawEnsemble | None, engine: str, settings: Mapping) -> xr.Dataset:
         """The whole result, whose arrays are read when they are asked for."""
+        self.codes = _open(self.path, "r")["status"][...].ravel()
         if raw is not None:
             group = _open(self.path, "r+")
             group.attrs.update(ensemble_attrs(self.batch, self.codes, raw, engine, settings))
         return xr.open_zarr(self.path, chunks=None, consolidated=False).drop_vars(CHECKSUMS)
-
-    @property
-    def codes(self) -> np.ndarray:
-        """How all members ended; those that were not solved yet count as interrupted."""
-        return _open(self.path, "r")["status"][...].ravel()
 
     def _check(self):
         """ProblemError unless what is there is this very ensemble."""

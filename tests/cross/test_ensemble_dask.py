@@ -47,6 +47,8 @@ def test_a_cluster_gives_the_same(client, tmp_path):
     xr.testing.assert_identical(written.load().drop_attrs(), here.drop_attrs())
     means = run(engine, parallel="dask", client=client, reduce="mean")
     np.testing.assert_allclose(means.x_mean, here.x.mean("k"), rtol=1e-14)
+    kept = run(engine, parallel="dask", client=client, reduce="mean", to=tmp_path / "means.zarr")
+    xr.testing.assert_identical(kept.load().drop_attrs(), run(engine, reduce="mean").drop_attrs())
 
 
 def test_a_worker_killed_in_the_middle(client, tmp_path):

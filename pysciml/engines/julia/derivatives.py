@@ -32,6 +32,9 @@ DENSEST, DENSEST_LARGE = 0.02, 0.1  # share of nonzero entries, to LARGEST_DENSE
 # 0.0023, 0.0045; 1e4 0.016, 0.042; 1e5 0.22, 0.71; Brusselator of 16^2 0.029, 0.047; 32^2 0.32, 0.23; 64^2 3.6, 1.7
 # (benchmarks/linear_solvers.py). One more factorisation and two solves, UMFPACK's time over KLU's, by operations an
 # entry: 0.7 6.5 to 11, 20 5.4, 40 3.5, 36 1.9, 45 1.5, 71 1.1, 75 0.65, 92 0.65, 170 0.32 (benchmarks/factors.jl).
+# To this size stiff lanes pay: Rodas5P over lanes is 7 times as quick as over threads for 3 states, 2.7 for 10, 1.2 for
+# 20, where compiling the Jacobian's loops takes seconds.
+FEW_WIDE_STATES, MOST_WIDE = 12, 250  # states, and operations of the Jacobian's entries
 MOST_TANGENTS = 50_000_000  # numbers in an array of tangents, one an element and colour
 
 PARAMETERS = COTANGENT + "p"
@@ -78,8 +81,10 @@ def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: boo
     wide = widen_program(program, lanes, has_wide_parameters)
     if not is_stiff:
         return Wide(wide, lanes, has_wide_parameters)
+    if wide.nodes[wide.outputs[0].node].size > FEW_WIDE_STATES * lanes:
+        return None
     found = _unroll_jacobian(simplify_program(expand_networks(program)))
-    if found is None:
+    if found is None or len(found[0].nodes) > MOST_WIDE:
         return None
     entries, rows, columns = found
     entries = widen_program(entries, lanes, has_wide_parameters)
