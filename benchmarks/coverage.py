@@ -5,7 +5,8 @@ are drawn again and again; each time the model is fitted from the same wrong sta
 computed by ``standard_errors`` and by ``profile``. Writes ``coverage.json``.
 
 ``--posterior 40`` does the same with the quantiles of ``posterior`` in the first so many repetitions (needs BlackJAX;
-hours), with priors that are lognormal about the start, and writes ``coverage_posterior.json``.
+some 15 seconds each), with priors that are lognormal about the start, and writes ``coverage_posterior.json`` as it
+goes; the same call goes on with those that are missing.
 
 What was fixed before the first run: models, true values, starts, numbers of data, seeds, ``REPETITIONS`` and
 ``BAND``. Judged is the share of all intervals of a model and a method that hold the truth, those of its scatter left
@@ -173,16 +174,24 @@ def main():
     parser.add_argument("--posterior", type=int, metavar="REPETITIONS")
     n_posterior = parser.parse_args().posterior
     methods, run = (("posterior",), repeat_posterior) if n_posterior else (METHODS, repeat)
-    results = {"date": str(date.today()), "pysciml": ps.__version__, "level": LEVEL, "rows": {}}
+    path = Path(__file__).with_name("coverage_posterior.json" if n_posterior else "coverage.json")
+    results = {"date": str(date.today()), "pysciml": ps.__version__, "level": LEVEL}
+    results["rows"] = {name: [] for name in cases()}
+    if n_posterior and path.exists():
+        results["rows"] = json.loads(path.read_text())["rows"]
+    for number in range(n_posterior or REPETITIONS):
+        for name in cases():
+            if number >= len(results["rows"][name]):
+                results["rows"][name].append(rounded(run(name, number)))
+        if n_posterior or number == REPETITIONS - 1:
+            results["versions"] = versions(cases()["sir"])
+            path.write_text(json.dumps(results) + "\n")
     for name, case in cases().items():
-        rows = results["rows"][name] = [run(name, number) for number in range(n_posterior or REPETITIONS)]
+        rows = results["rows"][name]
         for method in methods:
             shares = coverage(rows, method, case.true)
             told = ", ".join(f"{key} {share:.1%}" for key, share in shares.items())
             print(f"| {name} | {method} | {judged(rows, method, case.true):.1%} | {told} |", flush=True)
-        results["versions"] = versions(case)
-    file = "coverage_posterior.json" if n_posterior else "coverage.json"
-    Path(__file__).with_name(file).write_text(json.dumps(rounded(results)) + "\n")
 
 
 def rounded(value):

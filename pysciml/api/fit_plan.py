@@ -62,8 +62,8 @@ class Plan:
         crew = crew or Crew(self.misfit.engine)
         search = Search(self.misfit, self.make, request.stages[0].rows, request.seed, crew, report, folder)
         try:
-            z, settings["warm_starts"] = warm_start(self.warm, search, request.objective.x0)
-            request = replace(request, objective=request.objective.starting_at(z))
+            z, settings["warm_starts"] = warm_start(self.warm, search, request.objective.x0[: self.misfit.x0.size])
+            request = replace(request, objective=self._starting_at(z))
             raw = self.misfit.engine.fit(request, report, folder)
         except Interrupted as stop:
             raw = self._stay_at(stop.x)
@@ -77,12 +77,18 @@ class Plan:
             self._confirm_gradient(raw.x, -1)
         return self._result(raw, settings)
 
+    def _starting_at(self, z: np.ndarray) -> SumRequest:
+        """The objective at ``z``, starts of segments that stand behind it being what they are."""
+        objective = self.request.objective
+        return objective.starting_at(np.concatenate([z, objective.x0[z.size :]]))
+
     def _stay_at(self, x: np.ndarray) -> RawFit:
         """What a fit has found that was interrupted before its first stage."""
-        compiled = self.misfit.engine.make_objective(self.request.objective.starting_at(x))
+        request = self._starting_at(x)
+        compiled = self.misfit.engine.make_objective(request)
         return RawFit(
-            x=x,
-            value=compiled.value(x),
+            x=request.x0,
+            value=compiled.value(request.x0),
             history={name: np.zeros(0) for name in COLUMNS},
             penalties=np.zeros((0, self.request.objective.n_added)),
             status=Status.INTERRUPTED,
@@ -186,6 +192,8 @@ def plan_fit(
     others = make_others(misfit, held)
     request = _make_request(misfit, others, make, z0, optimizers, horizon, validation, batch, seed)
     chosen = {"optimizers": [repr(item) for item in optimizers], "strategy": repr((*warm, horizon)), "seed": seed}
+    if batch is not None and batch.segment is not None:
+        chosen["segment_starts"] = "fitted" if request.objective.x0.size > z0.size else "data"
     settings = {"loss": repr(misfit.loss), "trained": _trained_names(misfit), **chosen, **_settings_of(misfit)}
     is_plain = isinstance(data, xr.Dataset) and not everything[0].coords and time == "time"
     shown = data if is_plain else experiments_to_dataset(everything, problem)
@@ -215,13 +223,14 @@ def _make_request(misfit, others, make, z0, optimizers, horizon, validation, bat
     objective = misfit.request(make, z0)
     observed = [(one.seen.times, one.seen.mask) for one in misfit.members]
     if batch is not None and batch.segment is not None:
-        objective = cut_members(misfit, objective, batch.segment)
+        objective = cut_members(misfit, objective, batch)
         observed = [(part.solve.saveat, part.weights != 0) for part in objective.parts]
     starts = [part.solve.t_span[0] for part in objective.parts]
     every, patience = (validation.every, validation.patience) if validation else (0, 0)
     stages = make_stages(horizon, optimizers, observed, starts, every, batch_size(batch, len(objective.parts)))
-    looked_at = others.request(make, z0) if others else None
-    request = FitRequest(objective, stages, seed, find_decayed(misfit), looked_at, patience)
+    looked_at = replace(others.request(make, z0), x0=objective.x0) if others else None
+    decayed = np.pad(find_decayed(misfit), (0, objective.x0.size - z0.size))
+    request = FitRequest(objective, stages, seed, decayed, looked_at, patience)
     check_optimizers(optimizers, request.objective, misfit.engine)
     return request
 

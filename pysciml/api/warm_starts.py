@@ -11,9 +11,10 @@ import numpy as np
 from ..engines.base import AbstractEngine, RawFit, Report, Status
 from ..engines.workers import Crew, joint_reports, was_interrupted
 from ..errors import ProblemError
+from ..fitting.batches import Minibatch
 from ..fitting.collocation import matching_program, minimise, smooth_states
 from ..fitting.observations import fill_gaps
-from ..fitting.segments import begin_at, cut, end_gap, segment_parametrization, widen
+from ..fitting.segments import begin_at, cut, end_gap, of_first, segment_parametrization, widen
 from ..fitting.stages import Stage
 from ..fitting.strategies import Collocation, MultipleShooting, MultiStart, WarmStart
 from ..ir.program import Program
@@ -98,31 +99,10 @@ def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str)
         raise ProblemError("MultipleShooting: segments can't begin between events or with a mass matrix; leave it out")
     comparison = misfit.comparison.as_squares([member.seen for member in misfit.members])
     request = replace(misfit, comparison=comparison, penalties={}, path=(), priors={}).request(search.make, z)
-    parts, picks, starts = [], [], []
-    plans = [cut(len(member.experiment.times), strategy.group_size) for member in misfit.members]
-    gaps = sum(len(plan) - 1 for plan in plans)
-    if not gaps:
+    if all(len(cut(len(member.experiment.times), strategy.group_size)) == 1 for member in misfit.members):
         raise ProblemError("MultipleShooting: no data have more times than group_size; make it smaller")
-    for member, part, plan in zip(misfit.members, request.parts, plans, strict=True):
-        n = member.problem.u_layout.size
-        scales = _state_scales(misfit, member)
-        filled = fill_gaps(member.states, member.problem.u0_values)
-        widened = widen_parameters(part.solve.program, n)
-        gap = end_gap(part.solve.program, part.observe, scales)
-        for segment in plan:
-            has_start = segment.first > 0
-            own = segment_parametrization(part.parametrization, n, scales, has_start, not segment.is_last)
-            observe = part.observe if segment.is_last else gap
-            weight = strategy.continuity / (n * gaps)
-            parts.append(widen(part, widened, segment, own, observe, weight))
-            here = z.size + n * len(starts) + np.arange(n)
-            if not has_start:  # its start is the fit's own
-                picks.append([member.picks, here] if not segment.is_last else [member.picks])
-            else:
-                starts.append(filled[segment.first] / scales)
-                picks.append([member.picks, here, here + n] if not segment.is_last else [member.picks, here])
-    x0 = np.concatenate([z, *starts])
-    total = SumRequest(tuple(parts), tuple(np.concatenate(pick) for pick in picks), x0).starting_at(x0)
+    total = _with_starts(misfit, request, strategy.group_size, strategy.continuity)
+    parts = total.parts
     rows = tuple(len(part.solve.saveat) for part in parts)
     horizon = float(max(part.solve.saveat[-1] for part in parts))
     stages = tuple(Stage(word, strategy.steps, RATE, rows, 1.0, horizon) for word in ("adam", "lbfgs"))
@@ -133,26 +113,68 @@ def _shoot(strategy: MultipleShooting, search: Search, z: np.ndarray, name: str)
     return z, raw.history["loss"]
 
 
-def cut_members(misfit: Misfit, request: SumRequest, size: int) -> SumRequest:
-    """A sum of segments of so many data times, each of which begins at the data of the one before."""
+def _with_starts(misfit: Misfit, request: SumRequest, size: int, continuity: float) -> SumRequest:
+    """A sum of segments of so many data times, whose starts stand behind ``x`` and are held to the ends before them."""
+    parts, picks, starts, k = [], [], [], request.x0.size
+    plans = [cut(len(member.experiment.times), size) for member in misfit.members]
+    gaps = sum(len(plan) - 1 for plan in plans)
+    for member, part, own, plan in zip(misfit.members, request.parts, request.picks, plans, strict=True):
+        n = member.problem.u_layout.size
+        scales = _state_scales(misfit, member)
+        filled = fill_gaps(member.states, member.problem.u0_values)
+        widened = widen_parameters(part.solve.program, n)
+        gap = end_gap(part.solve.program, part.observe, scales)
+        for segment in plan:
+            has_start = segment.first > 0
+            found = segment_parametrization(part.parametrization, n, scales, has_start, not segment.is_last)
+            observe = part.observe if segment.is_last else gap
+            parts.append(widen(part, widened, segment, found, observe, continuity / (n * max(gaps, 1))))
+            here = k + n * len(starts) + np.arange(n)
+            if not has_start:  # its start is the fit's own
+                picks.append([own, here] if not segment.is_last else [own])
+            else:
+                starts.append(filled[segment.first] / scales)
+                picks.append([own, here, here + n] if not segment.is_last else [own, here])
+    x0 = np.concatenate([request.x0, *starts])
+    penalties = tuple(of_first(penalty, x0.size) for penalty in request.penalties)
+    return SumRequest(tuple(parts), tuple(np.concatenate(pick) for pick in picks), x0, penalties).starting_at(x0)
+
+
+def cut_members(misfit: Misfit, request: SumRequest, batch: Minibatch) -> SumRequest:
+    """A sum of segments of so many data times.
+
+    Each begins at the data of the one before; where a state has none, all starts stand behind ``x``.
+    """
+    assert batch.segment is not None
     if misfit.problem.mass_matrix is not None or misfit.problem.events:
         raise ProblemError("Minibatch: segments can't begin between events or with a mass matrix; leave segment out")
     if any(part.whole is not None for part in request.parts):
         raise ProblemError("Minibatch: a loss of the whole solution can't be cut into segments; leave segment out")
+    name = _without_data(misfit)
+    if name and not all(part.is_squares for part in request.parts):
+        raise ProblemError(
+            f"Minibatch: segments begin at data, and {name!r} has none; their starts can be fitted where the loss is a "
+            "sum of squares ('nmse', 'mse', 'relative') without penalties of the path: use one first, and then fit "
+            "result.problem without segments"
+        )
+    if name:
+        return _with_starts(misfit, request, batch.segment, batch.continuity)
     parts, picks = [], []
     for member, part, own in zip(misfit.members, request.parts, request.picks, strict=True):
-        unseen = ~member.states.mask.any(axis=0)
-        if unseen.any():
-            name = next(e.name for e in member.problem.u_layout.entries if unseen[e.slice].any())
-            raise ProblemError(
-                f"Minibatch: segments begin at data, and {name!r} has none; leave segment out, or begin with "
-                "strategy=[ps.MultipleShooting()] without a batch, which fits the starts of its segments"
-            )
         filled = fill_gaps(member.states, member.problem.u0_values)
-        for segment in cut(len(member.experiment.times), size):
+        for segment in cut(len(member.experiment.times), batch.segment):
             parts.append(begin_at(part, segment, filled[segment.first]))
             picks.append(own)
     return replace(request, parts=tuple(parts), picks=tuple(picks))
+
+
+def _without_data(misfit):
+    """The first state that some experiment has no data of, or an empty name."""
+    for member in misfit.members:
+        unseen = ~member.states.mask.any(axis=0)
+        if unseen.any():
+            return next(e.name for e in member.problem.u_layout.entries if unseen[e.slice].any())
+    return ""
 
 
 def _state_scales(misfit, member):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ProblemError
-from .schedules import check_count
+from .schedules import check_count, is_positive
 
 WHOLE_EVERY = 100  # steps between looks at all experiments
 
@@ -23,13 +23,17 @@ class Minibatch:
     trajectories : int
         Trajectories in a batch: experiments, or segments of them.
     segment : int, optional
-        Data times in a segment, into which experiments are cut; each begins at the data of the one before. For data of
-        all states with little noise, which goes into the starts. None: whole experiments.
+        Data times in a segment, into which experiments are cut. Where all states have data, each begins at that of the
+        one before, noise included. Where one has none, the starts of segments are fitted, by sums of squares only:
+        ``settings["segment_starts"]`` of the result says which. None: whole experiments.
+    continuity : float, default 1.0
+        Weight of the squared gaps between the end of a segment and the fitted start of the next, in units of the
+        states' size.
 
     Raises
     ------
     ProblemError
-        If a number is not a positive integer.
+        If a number is not positive, or not an integer where it counts.
 
     Notes
     -----
@@ -46,16 +50,19 @@ class Minibatch:
     --------
     >>> import pysciml as ps
     >>> ps.Minibatch(trajectories=8)
-    Minibatch(trajectories=8, segment=None)
+    Minibatch(trajectories=8, segment=None, continuity=1.0)
     """
 
     trajectories: int
     segment: int | None = None
+    continuity: float = 1.0
 
     def __post_init__(self):
         check_count("Minibatch", "trajectories", self.trajectories)
         if self.segment is not None:
             check_count("Minibatch", "segment", self.segment)
+        if not is_positive(self.continuity):
+            raise ProblemError(f"Minibatch: continuity must be a positive number, got {self.continuity!r}")
 
 
 def check_batch(batch: Minibatch | None) -> None:

@@ -51,6 +51,14 @@ def segment_parametrization(
     return simplify_program(builder.build([("u0", start), ("p", p)]))
 
 
+def of_first(penalty: Program, size: int) -> Program:
+    """A Program of x as one of an x of another ``size`` that begins with it."""
+    builder = ProgramBuilder()
+    first = builder.add("slice", (builder.add_input("x", (size,)),), ((0,), penalty.inputs[0].shape, (1,)))
+    (value,) = inline_program(builder, penalty, [first])
+    return simplify_program(builder.build([(penalty.outputs[0].name, value)]))
+
+
 def begin_at(part, segment: Segment, start: np.ndarray):
     """The objective of one segment that begins at known states ``(state,)``, from that of the whole span."""
     rows, solve = slice(segment.first, segment.last + 1), part.solve

@@ -121,8 +121,14 @@ def test_segments_begin_at_the_data_before_them(engine):
     for strategy in (ps.GrowingHorizon(2), ps.MultiStart(2)):
         with pytest.raises(ps.ProblemError, match="no horizon to grow or to search"):
             ps.fit(far, exact, batch=ps.Minibatch(4, segment=4), strategy=strategy, **more, **options)
-    with pytest.raises(ps.ProblemError, match="segments begin at data, and 'y' has none"):
-        ps.fit(far, exact[["x"]], batch=ps.Minibatch(4, segment=4), **more, **options)
+    assert found.settings["segment_starts"] == "data"
+    more["optimizer"], only_x = ps.Adam(ps.Cosine(0.1, 1e-3), steps=400), exact[["x"]]
+    given = {"batch": ps.Minibatch(4, segment=4), "penalty": ps.L2(1e-9), **more, **options}
+    found = ps.fit(far, only_x, **given)  # y has no data: where its segments begin is fitted
+    assert [float(found.p[name]) for name in "ab"] == pytest.approx([1.5, 0.9], rel=5e-3)
+    assert found.settings["segment_starts"] == "fitted" and found.loss < 1e-4
+    with pytest.raises(ps.ProblemError, match="segments begin at data, and 'y' has none; their starts can be fitted"):
+        ps.fit(far, only_x, loss=ps.Normal(0.1), **given)
     with pytest.raises(ps.ProblemError, match="more than the data have, 10 segments"):
         ps.fit(far, exact, batch=ps.Minibatch(11, segment=4), **more, **options)
 
