@@ -21,10 +21,15 @@ _ELSEWHERE = {  # what other libraries call it
 }  # fmt: skip
 
 
+_ONLY_THERE = {"device": "ensemble", "dtype": "ensemble"}  # function that takes it; all else is float64 on the CPU
+
+
 def check_keywords(function: str, unknown: Iterable[str], known: Iterable[str]) -> None:
     """ProblemError for the first unknown keyword of a call, with the nearest right one."""
     known = list(known)
     for word in unknown:
         right = _ELSEWHERE.get(word.lower())
         hint = f"; did you mean {right!r}?" if right in known else nearest(word, known)
+        if place := _ONLY_THERE.get(word):
+            hint = f"; only ps.{place} takes {word}: all else is solved in float64 on the CPU"
         raise ProblemError(f"{function}: unknown keyword {word!r}; the keywords are {', '.join(known)}{hint}")

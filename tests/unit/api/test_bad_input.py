@@ -110,6 +110,10 @@ SOLVES = {
     "nearest algorithm": (lambda: ps.solve(PROBLEM, "tsit5"), "did you mean 'Tsit5'?"),
     "engine": (lambda: ps.solve(PROBLEM, engine="juila"), "did you mean 'julia'?"),
     "keyword": (lambda: ps.solve(PROBLEM, save_at=[1.0]), "solve: unknown keyword 'save_at'"),
+    "device": (
+        lambda: ps.solve(PROBLEM, device="gpu"),
+        "only ps.ensemble takes device: all else is solved in float64 on the CPU",
+    ),
     "another library's keyword": (lambda: ps.solve(PROBLEM, reltol=1e-6), "did you mean 'rtol'?"),
     "SciPy's keyword": (lambda: ps.solve(PROBLEM, t_eval=[1.0]), "did you mean 'saveat'?"),
     "language of source": (lambda: ps.source(PROBLEM, "fortran"), "source: unknown language 'fortran'"),
