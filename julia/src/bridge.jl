@@ -159,7 +159,8 @@ end
 
 Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
 there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
-statistics, one member's after the other, the words that ran, and how many tasks and lanes there were. Nothing, if it
+statistics, one member's after the other, the words that ran, how many tasks and lanes there were, how often events fired in each
+member, when, and which (from 0). Nothing, if it
 `leaves_stiff` ones to another call and most of those that the automatic choice looked at first are.
 """
 function solve_ensemble(
@@ -173,7 +174,8 @@ function solve_ensemble(
     found === nothing && return nothing
     words, n_lanes = found
     ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
-    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes
+    fired = length.(first.(e.firings)), reduce(vcat, first.(e.firings)), reduce(vcat, last.(e.firings)) .- 1
+    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes, fired...
 end
 
 """

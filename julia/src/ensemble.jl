@@ -37,12 +37,14 @@ struct Ensemble
     u::Matrix{Float64} # (states at all save times, member), NaN where a solve did not get to
     codes::Vector{Int} # places among `RETURN_CODES`
     counts::Matrix{Int} # (statistic, member)
+    firings::Vector{Tuple{Vector64, Vector{Int}}} # a member's times at which events fired, and which
 end
 
 function Ensemble(u0, p, span, spec, saveat)
     n, members = size(u0)
     u, codes = fill(NaN, n * length(saveat), members), fill(1, members) # until it is solved, a member counts as interrupted
-    return Ensemble(u0, p, span, spec, saveat, u, codes, zeros(Int, 5, members))
+    firings = [(Float64[], Int[]) for _ in 1:members]
+    return Ensemble(u0, p, span, spec, saveat, u, codes, zeros(Int, 5, members), firings)
 end
 
 "What a task works with: a right-hand side, what else it writes to, and the words of methods that it ran."
@@ -103,6 +105,8 @@ function solve_member!(e::Ensemble, worker, k)
     name, counts = solve_rows!(worker, make_problem(worker.f, e.u0[:, k], e.p[:, k], e.span), e.spec)
     copyto!(e.u, (k - 1) * size(e.u, 1) + 1, worker.rows.u, 1, size(e.u0, 1) * worker.rows.n)
     note_ending!(e, k, name, counts)
+    events = worker.options.events
+    isempty(events) || (e.firings[k] = (copy(events.times), copy(events.fired)))
     return nothing
 end
 

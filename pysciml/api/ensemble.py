@@ -12,8 +12,9 @@ import xarray as xr
 
 from ..datasets.attrs import to_json
 from ..datasets.ensembles import trajectories
+from ..datasets.event_variables import ensemble_event_variables
 from ..datasets.store import Store
-from ..engines.base import Status, check_capabilities
+from ..engines.base import NOTHING_FIRED, EnsembleFirings, Status, check_capabilities
 from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.batch import Batch, read_batch
@@ -79,8 +80,9 @@ def ensemble(
     reduce : str, list of str or callable, optional
         Keep no trajectories, only summaries. Words: ``"mean"``, ``"std"``, ``"var"``, ``"min"``, ``"max"`` and
         ``"quantile"`` (5, 25, 50, 75, 95 %) at each save time, over ``trajectory`` where there is that dim, else over
-        all batch dims; ``"last"``, the last values of each member. A function ``reduce(solution, p) -> {name: value}``
-        is traced and applied to each member: ``solution.x`` is ``(time, *own dims)``, ``solution.time`` the save times.
+        all batch dims; ``"last"``, the last values of each member; ``"events"``, how often each event fired in each
+        member, and when first and last. A function ``reduce(solution, p) -> {name: value}`` is traced and applied to
+        each member: ``solution.x`` is ``(time, *own dims)``, ``solution.time`` the save times.
     parallel : {"auto", "serial", "threads", "lanes", "dask"}, default "auto"
         How the members are shared out: one after the other; over the cores (Julia); or neighbours side by side as one
         wide problem, whose steps the one that needs the shortest decides: the quickest way for many small problems
@@ -116,7 +118,8 @@ def ensemble(
         ``flag_meanings`` say what its codes are; ``statistics (*batch dims, statistic)``: steps, evaluations.
         ``ds.sciml.failed()`` lists failed members. With ``reduce``: ``<name>_<word>``, or what the function returns,
         in the place of states and observables. With ``to``, arrays are read from there when they are asked for.
-        Times of events are not kept.
+        The times of an event are ``<name>_time (*batch dims, name)``, as many as in the member in which it fired most
+        often, NaN behind; with ``to``, which must know that beforehand, they are left out.
 
     Raises
     ------
@@ -185,8 +188,8 @@ def _make_results(
     if to is None:
         pieces = [(k, min(k + chunk, batch.size)) for k in range(0, batch.size, chunk)]
         if reduce is None:
-            return _Paths(batch, request.saveat, shown), pieces
-        return make_summaries(reduce, batch, request.saveat, shown), pieces
+            return _Paths(batch, request.saveat, shown, request.events), pieces
+        return make_summaries(reduce, batch, request.saveat, shown, request.events), pieces
     if not isinstance(to, str | PathLike) or "://" in str(to):
         raise ProblemError(
             f"ensemble: to must be the path of a folder on this machine, such as 'sweep.zarr', got {to!r}"
@@ -194,7 +197,7 @@ def _make_results(
     if reduce is None:
         store = Store(Path(to), batch, request.saveat, shown, _identify(batch, request, settings), chunk)
     else:
-        summaries = make_summaries(reduce, batch, request.saveat, shown)
+        summaries = make_summaries(reduce, batch, request.saveat, shown, request.events)
         identity = _identify(batch, request, {**settings, "reduce": summaries.key})
         store = SummaryStore(Path(to), summaries, identity, chunk)
     return store, store.missing()
@@ -241,15 +244,25 @@ class _Paths(Summaries):
 
     def begin(self) -> None:
         self.values = np.full((self.batch.size, len(self.saveat), self.layout.size), np.nan)
+        self.fired: list[EnsembleFirings] = [NOTHING_FIRED]
 
     def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
         return {"values": values}
 
+    def reduce_events(self, firings: EnsembleFirings, size: int) -> dict[str, np.ndarray]:
+        return {f"fired {name}": values for name, values in firings._asdict().items()}
+
     def join(self, part: slice, share: dict[str, np.ndarray]) -> None:
         self.values[part] = share["values"]
+        member, t, event = (share[f"fired {name}"] for name in EnsembleFirings._fields)
+        self.fired.append(EnsembleFirings(member + part.start, t, event))
 
     def variables(self) -> dict:
-        return trajectories(self.batch, self.values, self.layout)
+        fired = [np.concatenate(values) for values in zip(*self.fired, strict=True)]
+        order = np.argsort(fired[0], kind="stable")  # on a cluster pieces come in any order
+        found = EnsembleFirings(*(values[order] for values in fired))
+        events = ensemble_event_variables(found, self.batch, self.events)
+        return trajectories(self.batch, self.values, self.layout) | events
 
 
 @contextmanager

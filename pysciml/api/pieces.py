@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.store import Store
-from ..engines.base import AbstractEngine, RawEnsemble, Status, usable_cores
+from ..engines.base import NOTHING_FIRED, AbstractEngine, RawEnsemble, Status, usable_cores
 from ..engines.choose import load_engine
 from ..errors import EngineUnavailable, PySciMLError
 from ..problems.batch import Batch
@@ -52,7 +52,7 @@ def _with_hidden(p, solve: SolveRequest):
 
 
 def _without_values(raw: RawEnsemble) -> RawEnsemble:
-    return replace(raw, u=np.zeros((0, 0, 0)), codes=raw.codes[:0].copy(), statistics={})
+    return replace(raw, u=np.zeros((0, 0, 0)), codes=raw.codes[:0].copy(), statistics={}, firings=NOTHING_FIRED)
 
 
 def _join(ran: Sequence[RawEnsemble]) -> RawEnsemble | None:

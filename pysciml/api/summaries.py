@@ -8,8 +8,9 @@ import xarray as xr
 
 from ..datasets.attrs import variable_attrs
 from ..datasets.ensembles import ensemble_to_dataset, time_coord
+from ..datasets.event_variables import event_statistics, event_statistics_variables
 from ..datasets.status import succeeded
-from ..engines.base import RawEnsemble, Status
+from ..engines.base import EnsembleFirings, RawEnsemble, Status
 from ..errors import ProblemError, TraceError
 from ..ir.evaluate import evaluate_program
 from ..ir.expand import expand_networks
@@ -18,13 +19,14 @@ from ..ir.program import Program
 from ..ir.simplify import simplify_program
 from ..problems.batch import Batch
 from ..problems.draws import TRAJECTORY
+from ..problems.flat import FlatEvent
 from ..problems.names import check_name
 from ..tracing.layout import Layout, join_layouts, make_layout
 from ..tracing.record import Record
 from ..tracing.trace import trace_observables
 from ..words import nearest
 
-WORDS = ("mean", "std", "var", "min", "max", "quantile", "last")
+WORDS = ("mean", "std", "var", "min", "max", "quantile", "last", "events")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of quantiles
 MOST_BYTES = 2**30  # of the values that quantiles are of
 BLOCK = 256  # members of which a function is evaluated at once
@@ -54,8 +56,8 @@ class Summaries:
     A chunk is first reduced to its share, wherever that is; what is reduced is made of all shares.
     """
 
-    def __init__(self, batch: Batch, saveat: np.ndarray, shown):
-        self.batch, self.saveat, self.shown = batch, saveat, shown
+    def __init__(self, batch: Batch, saveat: np.ndarray, shown, events: tuple[FlatEvent, ...] = ()):
+        self.batch, self.saveat, self.shown, self.events = batch, saveat, shown, events
         self.layout = join_layouts(batch.problem.u_layout, batch.problem.y_layout)
         self.codes = np.zeros(0, dtype=np.int8)
         self.statistics: dict[str, np.ndarray] = {}
@@ -69,7 +71,8 @@ class Summaries:
         part = slice(start, start + len(raw.u))
         values = raw.u if y is None else np.concatenate([raw.u, y], axis=2)
         counts = {f"statistic {name}": np.asarray(counts) for name, counts in raw.statistics.items()}
-        return {"codes": raw.codes} | counts | self.reduce(part, values, p, raw.codes)
+        share = {"codes": raw.codes} | counts | self.reduce(part, values, p, raw.codes)
+        return share | self.reduce_events(raw.firings, len(raw.u))
 
     def take(self, start: int, share: Share) -> None:
         """Take what the members from ``start`` on contribute in."""
@@ -94,6 +97,10 @@ class Summaries:
     def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
         """The share of some members: from states and observables ``(member, time, element)``."""
         raise NotImplementedError
+
+    def reduce_events(self, firings: EnsembleFirings, size: int) -> Share:
+        """What events contribute to it."""
+        return {}
 
     def join(self, part: slice, share: Share) -> None:
         """Add such a share."""
@@ -132,8 +139,10 @@ class WordSummaries(Summaries):
     Failed members count as far as they got: NaN is left out.
     """
 
-    def __init__(self, batch: Batch, saveat: np.ndarray, shown, words: Sequence[str]):
-        super().__init__(batch, saveat, shown)
+    def __init__(self, batch: Batch, saveat: np.ndarray, shown, events: tuple[FlatEvent, ...], words: Sequence[str]):
+        super().__init__(batch, saveat, shown, events)
+        if "events" in words and not batch.problem.events:
+            raise ProblemError("ensemble: reduce='events' needs a problem with events; this one has none")
         self.words, over = words, batch.over
         self.kept = tuple(dim for dim in over.dims if TRAJECTORY in over.dims and dim != TRAJECTORY)
         self.shape = tuple(over.sizes[dim] for dim in self.kept)
@@ -150,6 +159,7 @@ class WordSummaries(Summaries):
         self.count, self.mean, self.squares = np.zeros(size), np.zeros(size), np.zeros(size)
         self.min, self.max = np.full(size, np.nan), np.full(size, np.nan)
         n_last, n_all = (self.batch.size if word in self.words else 0 for word in ("last", "quantile"))
+        self.fired = np.full((self.batch.size, len(self.batch.problem.events), 3), np.nan)
         self.last, self.all = np.full((n_last, size[2]), np.nan), np.full((n_all, *size[1:]), np.nan)
 
     def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
@@ -166,12 +176,17 @@ class WordSummaries(Summaries):
     def join(self, part: slice, share: Share) -> None:
         if "last" in share:
             self.last[part] = share["last"]
+        if "events" in share:
+            self.fired[part] = share["events"]
         if "all" in share:
             self.all[part] = share["all"]
         for k, group in enumerate(share["groups"]):
             self._add_moments(group, share["count"][k], share["mean"][k], share["squares"][k])
             self.min[group] = np.fmin(self.min[group], share["min"][k])
             self.max[group] = np.fmax(self.max[group], share["max"][k])
+
+    def reduce_events(self, firings: EnsembleFirings, size: int) -> Share:
+        return {"events": event_statistics(firings, self.batch, self.events, size)} if "events" in self.words else {}
 
     def _groups(self, part, values) -> Iterator[tuple[int, np.ndarray]]:
         """The members of each group among those of a chunk."""
@@ -205,6 +220,8 @@ class WordSummaries(Summaries):
             if word in found:
                 values = found[word].reshape(*self.shape, *found[word].shape[1:])
                 variables |= self.named(values, (*self.kept, "time"), word)
+            elif word == "events":
+                variables |= event_statistics_variables(self.fired, self.batch)
             elif word == "last":
                 values = self.last.reshape(*self.batch.shape, -1)
                 variables |= self.named(values, self.batch.over.dims, word)
@@ -300,9 +317,9 @@ def _trace_summary(function, layout: Layout, batch: Batch, saveat) -> tuple[Prog
     return simplify_program(program), results
 
 
-def make_summaries(reduce, batch: Batch, saveat: np.ndarray, shown) -> Summaries:
+def make_summaries(reduce, batch: Batch, saveat: np.ndarray, shown, events: tuple[FlatEvent, ...]) -> Summaries:
     """What ``reduce=`` asks for."""
     asked = read_reduce(reduce)
     if callable(asked):
         return FunctionSummaries(batch, saveat, shown, asked)
-    return WordSummaries(batch, saveat, shown, asked)
+    return WordSummaries(batch, saveat, shown, events, asked)

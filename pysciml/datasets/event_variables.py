@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..engines.base import Firings, RawSolution
+from ..engines.base import EnsembleFirings, Firings, RawSolution
+from ..problems.batch import Batch
 from ..problems.flat import FlatEvent, changed_parameters, event_times
 from ..problems.ode import ODEProblem
 from .attrs import variable_attrs
@@ -16,6 +17,58 @@ def event_variables(firings: Firings, problem: ODEProblem, events: tuple[FlatEve
         shown = times if problem.calendar is None else problem.calendar.to_dates(times)
         variables[f"{name}_time"] = ((name,), shown, {"long_name": f"time of {name.replace('_', ' ')}"} | unit)
     return variables
+
+
+def ensemble_event_variables(firings: EnsembleFirings, batch: Batch, events: tuple[FlatEvent, ...]) -> dict:
+    """``<name>_time (*batch dims, name)`` of each event, NaN behind the last."""
+    variables = {}
+    for name, (member, t) in _by_name(firings, batch, events).items():
+        count = np.bincount(member, minlength=batch.size)
+        values = np.full((batch.size, int(count.max(initial=0))), np.nan)
+        values[member, np.arange(len(t)) - np.repeat(np.cumsum(count) - count, count)] = t
+        variables[f"{name}_time"] = _event_variable(values, batch, name, (name,), "time of")
+    return variables
+
+
+def event_statistics(firings: EnsembleFirings, batch: Batch, events: tuple[FlatEvent, ...], size: int) -> np.ndarray:
+    """How often each event fired in each of ``size`` members, and when first and last: ``(member, event, 3)``."""
+    found = np.full((size, len(batch.problem.events), 3), np.nan)
+    for k, (member, t) in enumerate(_by_name(firings, batch, events).values()):
+        found[:, k, 0] = np.bincount(member, minlength=size)
+        found[member[::-1], k, 1], found[member, k, 2] = t[::-1], t
+    return found
+
+
+def event_statistics_variables(found: np.ndarray, batch: Batch) -> dict:
+    """``<name>_count``, ``<name>_first`` and ``<name>_last (*batch dims)`` of such statistics."""
+    variables = {}
+    for k, event in enumerate(batch.problem.events):
+        count, long_name = np.nan_to_num(found[:, k, 0]).astype(np.int64), event.name.replace("_", " ")
+        attrs = {"long_name": f"number of {long_name}"}
+        variables[f"{event.name}_count"] = (batch.over.dims, count.reshape(batch.shape), attrs)
+        for word, place in (("first", 1), ("last", 2)):
+            values = _event_variable(found[:, k, place], batch, event.name, (), f"time of {word}")
+            variables[f"{event.name}_{word}"] = values
+    return variables
+
+
+def _by_name(firings, batch, events):
+    """Members and times of the firings of each event of the problem, by its name."""
+    problem, places = batch.problem, np.arange(len(firings.t))
+    chosen = event_times(problem, events, firings.event, places)
+    return {name: (firings.member[k], firings.t[k]) for name, k in chosen.items()}
+
+
+def _event_variable(values, batch, name, dims, what):
+    """Times, NaN where there is none, as numbers or dates on the batch dims."""
+    problem = batch.problem
+    unit = {"units": problem.units["time"]} if problem.calendar is None and "time" in problem.units else {}
+    if problem.calendar is not None:
+        is_there, dates = np.isfinite(values), problem.calendar.to_dates(values[np.isfinite(values)])
+        values = np.full(values.shape, np.datetime64("NaT") if dates.dtype.kind == "M" else None, dates.dtype)
+        values[is_there] = dates
+    attrs = {"long_name": f"{what} {name.replace('_', ' ')}"} | unit
+    return (*batch.over.dims, *dims), values.reshape(*batch.shape, *values.shape[1:]), attrs
 
 
 def changed_coords(raw: RawSolution, problem: ODEProblem, events: tuple[FlatEvent, ...]) -> dict:

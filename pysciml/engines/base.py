@@ -144,6 +144,17 @@ class RawSolution:
     stops: tuple[Stop | None, ...] = (None,)
 
 
+class EnsembleFirings(NamedTuple):
+    """Which events fired, member by member, in order: ``member, t, event (k,)``, these positions in the request."""
+
+    member: np.ndarray
+    t: np.ndarray
+    event: np.ndarray
+
+
+NOTHING_FIRED = EnsembleFirings(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class RawEnsemble:
     """What many trajectories give back: ``u (member, time, state)``, NaN where a solve did not get to.
@@ -159,6 +170,7 @@ class RawEnsemble:
     parallel: str
     reason: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    firings: EnsembleFirings = NOTHING_FIRED
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,6 +340,8 @@ def join_solutions(found: Sequence[RawSolution], request: EnsembleRequest) -> Ra
     u = np.full((len(found), len(saveat), request.u0.shape[1]), np.nan)
     for k, raw in enumerate(found):
         u[k, : len(raw.t)] = raw.u[0]
+    fired = [(k, raw.firings) for k, raw in enumerate(found) if raw.firings is not None]
+    parts = [NOTHING_FIRED, *(EnsembleFirings(np.full(len(one.t), k), one.t, one.event) for k, one in fired)]
     names = dict.fromkeys(name for raw in found for name in raw.statistics)
     words = dict.fromkeys(word for raw in found for word in raw.algorithm.split(", "))
     return RawEnsemble(
@@ -338,6 +352,7 @@ def join_solutions(found: Sequence[RawSolution], request: EnsembleRequest) -> Ra
         parallel="serial",
         reason="; ".join(dict.fromkeys(raw.reason for raw in found)),
         versions=found[0].versions,
+        firings=EnsembleFirings(*map(np.concatenate, zip(*parts, strict=True))),
     )
 
 

@@ -117,6 +117,7 @@ def test_stop_times_are_those_of_all_members():
         ({"over": {"k": [1.0]}, "chunk_size": 0}, "chunk_size must be a positive integer"),
         ({"over": {"k": [1.0]}, "seed": -1}, "seed must be an integer"),
         ({"over": {"k": [1.0]}, "trajectory": 3}, "unknown keyword 'trajectory'.*did you mean 'trajectories'"),
+        ({"over": {"k": [1.0]}, "reduce": "events"}, "needs a problem with events"),
         ({"over": {"k": xr.DataArray([1.0], dims="flux")}}, "results need as a name"),
         ({"over": {"k": xr.DataArray([1.0], dims="rate")}}, "the name of a parameter"),
     ],
@@ -131,7 +132,7 @@ def test_events_act_in_each_member(engine):
     dose = ps.Event(effect=lambda t, u, p: {"x": u.x + p.k}, times=[0.5, 1.0], name="dose", sample="before")
     table = xr.Dataset({"time": ("row", [0.25]), "amount": ("row", [1.0]), "duration": ("row", [0.5])}).to_dataframe()
     infusion = ps.Schedule(table.assign(state="x"), name="infusion")
-    low = ps.Event(lambda t, u, p: u.x - 0.2, lambda t, u, p: {"x": 1.0}, direction=-1, name="refill")
+    low = ps.Event(lambda t, u, p: u.x - 0.6, lambda t, u, p: {"x": 1.0}, direction=-1, name="refill")
     end = ps.Event(lambda t, u, p: u.x - 2.5, terminal=True, name="full")
     problem = ps.ODEProblem(
         lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0},
@@ -147,6 +148,32 @@ def test_events_act_in_each_member(engine):
         assert np.isnan(ds.x.sel(k=value)[n:]).all()
         for name in ("x", "flux"):
             np.testing.assert_allclose(ds[name].sel(k=value)[:n], one[name], rtol=1e-12)
+        for name in ("dose", "infusion", "refill", "full"):
+            times, found = one[f"{name}_time"].values, ds[f"{name}_time"]
+            assert found.dims == ("k", name) and found.attrs == one[f"{name}_time"].attrs
+            np.testing.assert_allclose(found.sel(k=value)[: len(times)], times, rtol=1e-12)
+            assert np.isnan(found.sel(k=value)[len(times) :]).all()
+    xr.testing.assert_equal(ds, run({"k": k}, engine, problem, chunk_size=3))
+    few = run({"k": k}, engine, problem, chunk_size=3, reduce="events")
+    assert few.refill_count.dims == ("k",) and few.refill_count.max() == ds.sizes["refill"] > 1
+    np.testing.assert_array_equal(few.refill_count, np.isfinite(ds.refill_time).sum("refill"))
+    np.testing.assert_array_equal(few.refill_first, ds.refill_time.min("refill"))
+    np.testing.assert_array_equal(few.refill_last, ds.refill_time.max("refill"))
+    assert np.isnan(few.full_last[~ended.values]).all() and (few.dose_count >= 1).all()
+
+
+def test_times_of_events_are_dates_where_times_are():
+    require_engine("diffrax")
+    problem = ps.ODEProblem(
+        lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, ("2020-01-01", "2020-01-11"), {"k": 0.1}, units={"time": "day"},
+        events=ps.Event(lambda t, u, p: u.x - 0.5, name="half"),
+    )  # fmt: skip
+    ds = run({"k": [0.01, np.log(2.0) / 4]}, "diffrax", problem, saveat=["2020-01-11"])
+    assert np.isnat(ds.half_time[0, 0]) and abs(ds.half_time[1, 0] - np.datetime64("2020-01-05")) < np.timedelta64(
+        9, "s"
+    )
+    few = run({"k": [0.01, np.log(2.0) / 4]}, "diffrax", problem, saveat=["2020-01-11"], reduce="events")
+    assert list(few.half_count) == [0, 1] and few.half_first[1] == ds.half_time[1, 0] and np.isnat(few.half_last[0])
 
 
 def test_events_that_change_parameters_are_refused_by_name():

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...errors import UnsupportedByEngine
 from ...requests import EnsembleRequest
-from ..base import RawEnsemble
+from ..base import NOTHING_FIRED, EnsembleFirings, RawEnsemble
 from .catalogue import METHODS
 from .checks import EXPLICIT, is_adaptive
 from .derivatives import Wide, widen
@@ -67,7 +67,7 @@ def _find_lanes(request):
 
 def read_ensemble(answer, request: EnsembleRequest, names: tuple[str, ...], versions: dict[str, str]) -> RawEnsemble:
     """What Julia gave, as arrays of members."""
-    u, words, places, counts, ran, n_tasks, n_lanes = answer
+    u, words, places, counts, ran, n_tasks, n_lanes, *fired = answer
     codes = np.array([read_return_code(word).code for word in words.split()], dtype=np.int8)[places]
     counts = counts.reshape(-1, len(names))
     assert request.solve.saveat is not None
@@ -78,4 +78,5 @@ def read_ensemble(answer, request: EnsembleRequest, names: tuple[str, ...], vers
         algorithm=ran,
         parallel=f"lanes ({n_lanes})" if n_lanes else "threads" if n_tasks > 1 else "serial",
         versions=versions,
+        firings=EnsembleFirings(np.repeat(np.arange(len(codes)), fired[0]), *fired[1:]) if fired else NOTHING_FIRED,
     )
