@@ -45,7 +45,7 @@ def adjust_scatter(fitted: Fitted) -> Adjusted:
     """
     misfit, places = fitted.objective, fitted.scatter
     x, freedom = misfit.x0, np.full(misfit.x0.size, np.inf)
-    if not places.any():
+    if not places.any() or places.all():
         return Adjusted(misfit.value_and_gradient, x, freedom)
     bounds, everything = read_bounds(misfit.bounds), np.ones(x.size, dtype=bool)
     slopes = np.full(places.sum(), np.nan)

@@ -189,6 +189,9 @@ def test_fitted_dispersion():
         for share in (1.0, 0.0)
     )
     assert phi < 0.95 * plain and abs(best.p.phi / plain - 1) < 1e-3
+    alone = ps.objective(best, data, **words | {"trainable": ["phi"]})  # nothing is fitted beside it
+    np.testing.assert_allclose(ps.standard_errors(alone).estimate, plain, rtol=1e-3)
+    assert ps.profile(alone).lower < plain < ps.profile(alone).upper
     np.testing.assert_allclose(found.estimate.sel(parameter="phi"), phi, rtol=3e-3)
     np.testing.assert_allclose(
         found.standard_error.sel(parameter="u0_x"), np.sqrt((mean + mean**2 / phi) / counts.size), rtol=3e-3

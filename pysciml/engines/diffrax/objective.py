@@ -242,7 +242,7 @@ class DiffraxSum(AbstractObjective):
         rows = [len(part.solve.saveat) for part in request.parts] if stage is None else stage.rows
         used = [k for k, n in enumerate(rows) if n]
         factor = 1.0 if stage is None else stage.factor
-        self._used, self.batch = used, None
+        self._used, self.batch, self._n_path = used, None, request.parts[0].n_path
         self._picks = [request.picks[k] for k in used]
         self.parts = [
             DiffraxObjective(request.parts[k], x[request.picks[k]], rows[k], factor, least_steps, length) for k in used
@@ -284,6 +284,8 @@ class DiffraxSum(AbstractObjective):
         return _if_finite(total, gradient)
 
     def path_values(self, x: np.ndarray) -> list[float]:
+        if not self._n_path:
+            return []
         places, share = self._in_batch()
         found = [self.parts[k].path_values(x[self._picks[k]]) for k in places]
         return [share * sum(values) for values in zip(*found, strict=True)]
