@@ -1,11 +1,14 @@
 """Ensembles in float32 and on devices: as accurate as seven digits allow, and refused by name where they can't be."""
 
 import importlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from support.engines import require_engine
+from support.problems import CASES
 
 import pysciml as ps
 
@@ -16,6 +19,7 @@ LORENZ = ps.ODEProblem(
 R = np.linspace(20.0, 30.0, 20)
 SAVEAT = np.array([1000.0, 1000.5, 1001.0])
 ENGINES = ["diffrax", "julia"]
+REFERENCES = json.loads((Path(__file__).parents[1] / "golden" / "references.json").read_text())
 
 
 def run(engine, problem=LORENZ, over=None, **words):
@@ -61,6 +65,21 @@ def test_float64_on_a_device_is_as_accurate_as_without(as_if_gpu):
     exact = run("diffrax", rtol=1e-9, atol=1e-11)
     found = run("julia", device="gpu", algorithm="Vern7", rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(found.z, exact.z, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lotka_volterra", "robertson"])
+def test_kernels_solve_published_problems(name, as_if_gpu):
+    """Within 50 tolerances of the references, as every engine's ``"auto"``."""
+    as_if_gpu("julia")
+    case = CASES[name]
+    u0 = dict(case.u0)
+    first = next(iter(u0))
+    words = {"saveat": case.saveat, "rtol": 1e-6, "atol": case.atol, "engine": "julia", "device": "gpu"}
+    found = ps.ensemble(case.problem(), {first: [2 * u0[first], u0[first]]}, **words)
+    got = np.stack([found[state].values[1] for state in u0], axis=-1)
+    want = np.array(REFERENCES[name]["u"])
+    assert got.shape == want.shape and found.attrs["algorithm"] == ("Rodas5P" if case.stiff else "Tsit5")
+    assert np.max(np.abs(got - want) / (case.atol + 1e-6 * np.abs(want))) <= 50
 
 
 @pytest.mark.parametrize("engine", ENGINES)
