@@ -110,8 +110,9 @@ def global_sensitivity(
     points = plan.draw()
     ds = ensemble(problem, plan.values(points), reduce=reduce, **options)
     found: dict = {}
+    left_out = {"status", "statistics", *(f"{event.name}_time" for event in problem.events)}
     for name, result in ds.data_vars.items():
-        if TRAJECTORY in result.dims and name not in ("status", "statistics"):
+        if TRAJECTORY in result.dims and name not in left_out:
             found |= _indices(plan, str(name), result.transpose(TRAJECTORY, ...), points)
     names = np.array(list(distributions), dtype=object)
     coords = {"parameter": names} | ({"parameter_2": names} if plan.second_order else {})
