@@ -14,6 +14,7 @@ from ...errors import EngineUnavailable
 from ...fitting.stages import Stage
 from ...ir.program import Program
 from ...requests import EnsembleRequest, FitRequest, ObjectiveRequest, SolveRequest, SumRequest
+from ..alike import order_alike
 from ..base import (
     AbstractEngine,
     AbstractObjective,
@@ -40,7 +41,7 @@ from .checks import (
     stop_times,
 )
 from .embed import Handle, Packed
-from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
+from .ensemble import STIFF, choose_lanes, put_back, read_ensemble, stiff_request
 from .environment import is_compiled
 from .fit import JuliaStages
 from .kernels import kernel_arguments, load_device
@@ -117,6 +118,9 @@ class JuliaEngine(AbstractEngine):
         solve = for_mass_matrix(request.solve)
         request = replace(request, solve=solve)
         wide, stiff = choose_lanes(request), stiff_request(request)
+        order = None if wide is None else order_alike(request, wide.lanes)
+        if order is not None:
+            request = replace(request, u0=request.u0[order], p=request.p[order])
         answer = self._bridge.call(
             "solve_ensemble",
             self._load.model(solve.program, solve.algorithm),
@@ -141,6 +145,7 @@ class JuliaEngine(AbstractEngine):
                 self.solve_ensemble(stiff), reason=f"auto: most are stiff, and {STIFF} solves many side by side"
             )
         raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
+        raw = raw if order is None else put_back(raw, order)
         return replace(raw, reason=_reason(solve.algorithm, raw.algorithm))
 
     def _solve_kernels(self, request: EnsembleRequest) -> RawEnsemble:
