@@ -27,7 +27,7 @@ struct Members{M, V, C}
     counts::C # (steps tried and rejected, one member's after the other's)
 end
 
-@inline error_size(error::NTuple{N, T}, u, y, o) where {N, T} =
+@inline error_size(error::NTuple{N}, u, y, o::MemberOptions{T}) where {N, T} =
     sqrt(sum(ntuple(i -> @inbounds(abs2(error[i] / (o.atol + o.rtol * max(abs(u[i]), abs(y[i]))))), Val(N))) / T(N))
 
 @inline is_finite(u) = all(map(isfinite, u))
@@ -36,7 +36,7 @@ end
 @inline raise(x, y) = exp(y * log(x))
 
 "Hairer, Nørsett, Wanner (1993), section II.4, doi:10.1007/978-3-540-78862-1, with a share of the span in the place of a time."
-@inline function first_step(steps, k1, t, u::NTuple{N, T}, p, o) where {N, T}
+@inline function first_step(steps, k1, t, u, p, o::MemberOptions{T}) where {T}
     span = o.stop - o.start
     extent, slope = error_size(u, u, u, o), error_size(k1, u, u, o)
     h = extent < T(1.0e-5) || slope < T(1.0e-5) ? T(1.0e-6) * span : T(0.01) * extent / slope

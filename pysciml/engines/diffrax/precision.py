@@ -21,13 +21,13 @@ def double_precision() -> Iterator[None]:
 
 
 @contextmanager
-def numbers(dtype: str, device: jax.Device) -> Iterator[None]:
+def numbers(dtype: str, device) -> Iterator[None]:
     """Within it JAX computes in float64 or float32 on a device; its products of matrices are no shorter than that."""
     with enable_x64(dtype == "float64"), jax.default_device(device), jax.default_matmul_precision("highest"):
         yield
 
 
-def find_device(word: str) -> jax.Device:
+def find_device(word: str):
     """The first CPU, or the first GPU.
 
     Raises
