@@ -143,6 +143,10 @@ function solve_request(
     return t, u, name, ran, text, collect(counts), stop
 end
 
+"The same for each column of initial states and parameters."
+solve_requests(program, u0, p, arguments...) =
+    Any[solve_request(program, u0[:, k], p[:, k], arguments...) for k in axes(u0, 2)]
+
 "The first `n` of some times, and of vectors as the columns of a matrix."
 function as_columns(times, vectors::Vector{Vector64}, n, n_rows)
     u = Matrix{Float64}(undef, n_rows, n)

@@ -53,6 +53,7 @@ function run_sample_solve(word)
     f = hold_sample("load_right_hand_side", load_sample(SAMPLE_TEXT))
     for saveat in ([0.5, 1.0], Float64[])
         call_sample("solve_request", f, SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS...)
+        call_sample("solve_requests", f, ones(2, 1), ones(2, 1), 0.0, 1.0, word, saveat, SAMPLE_OPTIONS...)
     end
 end
 

@@ -104,7 +104,7 @@ def solve(
     check_switches(progress, check, output)
     limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress}
     words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, **limits}
-    request, shown = _recall_request(problem, algorithm, saveat, words)
+    request, shown = recall_request(problem, algorithm, saveat, words)
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
@@ -118,7 +118,7 @@ def solve(
     return answer
 
 
-def _recall_request(problem, algorithm, saveat, words):
+def recall_request(problem, algorithm, saveat, words):
     """What :func:`make_request` made of the same words for this problem, or for one with other values, or makes now."""
     spelled = _spell((algorithm, saveat, *words.values()))
     if spelled is None or not isinstance(problem, ODEProblem):

@@ -12,7 +12,7 @@ from ..problems.ode import ODEProblem
 from ..words import check_keywords
 from .algorithm import Algorithm
 from .failure import explain_failure, failure_message
-from .solve import check_switches, make_answer, make_request, observed_points
+from .solve import check_switches, make_answer, make_request, observed_points, recall_request
 
 _CHANGES = ("u0", "p", "t_span")
 
@@ -73,10 +73,11 @@ def solve_many(
     """
     check_keywords("solve_many", unknown, ["changes", "algorithm", *(solve_many.__kwdefaults__ or ())])
     check_switches(False, check, output)
-    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
-    request, _ = make_request("solve_many", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
+    words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
+    words["max_seconds"] = max_seconds
+    request, _ = make_request("solve_many", problem, algorithm, saveat, **words)
     problems = [_change(problem, change, f"changes[{k}]") for k, change in enumerate(_read_changes(changes))]
-    pairs = [make_request("solve_many", p, algorithm, saveat, rtol=rtol, atol=atol, **steps) for p in problems]
+    pairs = [recall_request(each, algorithm, saveat, words) for each in problems]
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     requests = [request for request, _ in pairs]

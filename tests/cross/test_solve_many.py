@@ -52,6 +52,12 @@ def test_julia_is_called_once(monkeypatch):
     monkeypatch.setattr(julia._bridge, "call", lambda name, *a, **k: calls.append(name) or original(name, *a, **k))
     ps.solve_many(problem, CHANGES * 20, "Tsit5", saveat=SAVEAT, engine="julia", output="arrays")
     assert calls == ["call_many", "call_many"]  # solves, observables
+    calls.clear()
+    values = [change for change in CHANGES if "t_span" not in change]
+    found = ps.solve_many(problem, values, "Tsit5", saveat=SAVEAT, engine="julia")
+    assert calls == ["solve_requests", "call_many"]
+    for change, ds in zip(values, found, strict=True):
+        assert ds.identical(ps.solve(problem.remake(**change), "Tsit5", saveat=SAVEAT, engine="julia"))
 
 
 @pytest.mark.parametrize(

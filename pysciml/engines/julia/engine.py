@@ -84,8 +84,14 @@ class JuliaEngine(AbstractEngine):
         return self._read_solution(request, answer)
 
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
-        calls = [self._solve_call(request) for request in requests]
-        answers = self._bridge.call("call_many", [[name, *arguments] for name, arguments in calls], has_partial=True)
+        first = requests[0].origin or requests[0]
+        if not first.events and all((request.origin or request) is first for request in requests):
+            f, _, _, *arguments = self._solve_call(first)[1]
+            columns = (np.stack([getattr(request, name) for request in requests], axis=1) for name in ("u0", "p"))
+            answers = self._bridge.call("solve_requests", f, *columns, *arguments, has_partial=True)
+        else:
+            calls = [[name, *arguments] for name, arguments in map(self._solve_call, requests)]
+            answers = self._bridge.call("call_many", calls, has_partial=True)
         return [self._read_solution(*pair) for pair in zip(requests, answers, strict=True)]
 
     def _solve_call(self, request):
