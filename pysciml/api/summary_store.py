@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ..datasets.store import open_sorted
 from ..engines.base import RawEnsemble, Status
 from ..errors import ProblemError, PySciMLError
 from .summaries import Summaries
@@ -65,7 +66,7 @@ class SummaryStore:
             ds, is_complete = self._join(raw, engine, settings)
             if is_complete:
                 self._write(ds)
-                ds = xr.open_zarr(self.path, chunks=None, consolidated=False)
+                ds = open_sorted(self.path)
         self.codes = ds["status"].values.ravel()
         return ds
 
@@ -97,7 +98,7 @@ class SummaryStore:
     def _whole(self):
         """The complete result, if it is there as it was written."""
         try:
-            ds = xr.open_zarr(self.path, chunks=None, consolidated=False)
+            ds = open_sorted(self.path)
             return ds if ds.attrs[_CHECKSUM] == _checksum(ds) else None
         except Exception:  # noqa: BLE001  what can't be read was not written, or is damaged, in many ways
             return None

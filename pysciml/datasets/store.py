@@ -75,7 +75,7 @@ class Store:
         if raw is not None:
             group = _open(self.path, "r+")
             group.attrs.update(ensemble_attrs(self.batch, self.codes, raw, engine, settings))
-        return xr.open_zarr(self.path, chunks=None, consolidated=False).drop_vars(CHECKSUMS)
+        return open_sorted(self.path).drop_vars(CHECKSUMS)
 
     def _check(self):
         """ProblemError unless what is there is this very ensemble."""
@@ -194,3 +194,9 @@ def _open(path, mode):
     if int(zarr.__version__.split(".")[0]) < 3:
         raise ProblemError(f"ensemble(to=...) needs zarr 3, and with it Python 3.11; this is zarr {zarr.__version__}")
     return zarr.open_group(path, mode=mode)
+
+
+def open_sorted(path: Path) -> xr.Dataset:
+    """What a store holds, variables by name: it lists them in the order in which a folder does."""
+    ds = xr.open_zarr(path, chunks=None, consolidated=False)
+    return ds[sorted(map(str, ds.data_vars))]
