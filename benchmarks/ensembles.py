@@ -1,16 +1,18 @@
-"""How long do many trajectories take: ours, hand-written Julia on threads, diffrax in blocks, SciPy with joblib?
+"""How long do many trajectories take: ours, hand-written Julia, diffrax in blocks, SciPy with joblib, torchdiffeq?
 
-``python benchmarks/ensembles.py`` prints, for each case and contender, the least of some warm runs on all cores, at the
-quickest of three tolerances whose error is no more than ours at 1e-6 (10 % allowed; else the tightest, marked *). The
-error is the 90th percentile over 100 members of the largest error of the end state in units of ``1e-6 (atol + |u|)``.
-Ours is from Python and back, its Dataset included; the others' are the solves alone. diffrax runs in one process a
-core, each a ``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled.
+``python benchmarks/ensembles.py [--case NAME]... [--size N]... [--torch PYTHON]`` (which has torchdiffeq) prints,
+for each case and contender, the least of some warm runs on all cores, at the quickest of three tolerances whose
+error is no more than ours at 1e-6 (10 % allowed; else the tightest, marked *). The error is the 90th percentile
+over 100 members of the largest error of the end state in units of ``1e-6 (atol + |u|)``. Ours is from Python and
+back, its Dataset included; the others' are the solves alone. diffrax runs in one process a core, each a
+``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled; torchdiffeq (dopri5) takes all as
+one state, and no stiff ones.
 """
 
+import argparse
 import multiprocessing
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 TOLERANCES = (1e-5, 1e-6, 1e-7)
-CASES = {"lorenz": (100, 10_000), "robertson": (1000,)}
+CASES = {"lorenz": (100, 10_000), "robertson": (1000, 10_000)}  # members, unless given
+MANY = 100_000  # members, from which on a single warm run is timed
 SPANS = {"lorenz": 10.0, "robertson": 1e5}
 ATOL = {"lorenz": 1e-2, "robertson": 1e-4}  # times rtol
 SAMPLE = 200  # members that SciPy solves
@@ -60,11 +63,11 @@ def ours(case, n, rtol=None, word=None, **more):
     problem = ps.ODEProblem(model(case, np.stack), np.array([1.0, 0.0, 0.0]), (0.0, SPANS[case]), 1.0)
     words = {"rtol": rtol, "atol": rtol * ATOL[case], "saveat": [SPANS[case]], "engine": "julia", **more}
     word = word or {"lorenz": "Tsit5", "robertson": "Rodas5P"}[case]
-    ds, seconds = best(lambda: ps.ensemble(problem, {"p": values(case, n)}, algorithm=word, **words))
+    ds, seconds = best(lambda: ps.ensemble(problem, {"p": values(case, n)}, algorithm=word, **words), repeats(n))
     return ds.u.values[:, 0], seconds
 
 
-def diffrax_half(case, part, rtol, block, barrier, queue):
+def diffrax_half(case, part, rtol, block, barrier, queue, times):
     """One process's share of the work."""
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     import diffrax
@@ -85,7 +88,7 @@ def diffrax_half(case, part, rtol, block, barrier, queue):
     run = jax.jit(lambda p: jax.lax.map(jax.vmap(end), p.reshape(-1, block)).reshape(-1, 3))
     run(jnp.array(part)).block_until_ready()
     seconds = []
-    for _ in range(5):
+    for _ in range(times):
         barrier.wait()
         start = time.perf_counter()
         found = np.asarray(run(jnp.array(part)))
@@ -101,7 +104,9 @@ def diffrax(case, n, rtol):
     block = next(b for b in (100, 50, 25, share) if share % b == 0 and b <= share)
     barrier, queue = context.Barrier(cores), context.Queue()
     parts = np.split(values(case, n), cores)
-    workers = [context.Process(target=diffrax_half, args=(case, p, rtol, block, barrier, queue)) for p in parts]
+    workers = [
+        context.Process(target=diffrax_half, args=(case, p, rtol, block, barrier, queue, repeats(n))) for p in parts
+    ]
     for worker in workers:
         worker.start()
     found = sorted((queue.get() for _ in workers), key=lambda item: item[0])
@@ -129,6 +134,42 @@ def scipy(case, n, rtol):
     return u, seconds * n / len(places)
 
 
+TORCH = """
+import sys, time
+import numpy as np, torch
+from torchdiffeq import odeint
+folder, n, rtol, atol, end, times = sys.argv[1], *map(float, sys.argv[2:])
+r = torch.linspace(5.0, 28.0, int(n), dtype=torch.float64)
+u0, span = torch.zeros(int(n), 3, dtype=torch.float64), torch.tensor([0.0, end], dtype=torch.float64)
+u0[:, 0] = 1.0
+def f(t, u):
+    x, y, z = u.unbind(1)
+    return torch.stack([10 * (y - x), x * (r - z) - y, x * y - 8 / 3 * z], 1)
+took = []
+with torch.no_grad():
+    for _ in range(int(times) + 1):
+        start = time.perf_counter()
+        u = odeint(f, u0, span, rtol=rtol, atol=atol, method="dopri5")[-1]
+        took.append(time.perf_counter() - start)
+np.save(folder, u.numpy())
+print(min(took[1:]))
+"""
+
+
+def torch(python, n, rtol):
+    """End states of Lorenz systems and the least seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "u.npy"
+        numbers = map(str, (n, rtol, rtol * ATOL["lorenz"], SPANS["lorenz"], repeats(n)))
+        done = subprocess.run([python, "-c", TORCH, file, *numbers], check=True, capture_output=True, text=True)
+        return np.load(file), float(done.stdout)
+
+
+def repeats(n):
+    """How many warm runs are timed."""
+    return 5 if n < MANY else 1
+
+
 def by_hand(case, n, exact):
     """Seconds and error by tolerance of hand-written Julia."""
     from pysciml.engines.julia.route import apply_route, find_route
@@ -148,8 +189,8 @@ def error(case, found, exact, places):
     return float(np.sort(errors[np.isfinite(errors)])[int(np.ceil(0.9 * np.isfinite(errors).sum())) - 1])
 
 
-def measure(case, n):
-    """Print a table's row of each contender."""
+def measure(case, n, python=None):
+    """Print a table's row of each contender; ``python`` has torchdiffeq."""
     places = np.linspace(0, n - 1, 100).round().astype(int)
     tight = {"lorenz": ("Vern9", 1e-12), "robertson": ("Rodas5P", 1e-11)}[case]
     exact = ours(case, n, rtol=tight[1], word=tight[0], parallel="threads")[0][places]
@@ -157,7 +198,10 @@ def measure(case, n):
     most = error(case, found, exact, places)
     print(f"| {case}, {n} | ours | {mine:.4f} | 1 | {most:.2g} |", flush=True)
     rungs = {"Julia by hand, EnsembleThreads": by_hand(case, n, exact)}
-    for name, contender in (("diffrax", diffrax), ("SciPy, joblib", scipy)):
+    contenders = {"diffrax": diffrax, "SciPy, joblib": scipy}
+    if python and case == "lorenz":
+        contenders["torchdiffeq"] = lambda case, n, rtol: torch(python, n, rtol)
+    for name, contender in contenders.items():
         runs = [contender(case, n, rtol) for rtol in TOLERANCES]
         rungs[name] = [(seconds, error(case, u, exact, places)) for u, seconds in runs]
     for name, rows in rungs.items():
@@ -168,8 +212,12 @@ def measure(case, n):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--size", action="append", type=int)
+    parser.add_argument("--torch")
+    arguments = parser.parse_args()
     print("| case | contender | seconds | over ours | error |\n|---|---|---|---|---|")
-    for name, sizes in CASES.items():
-        if len(sys.argv) == 1 or name in sys.argv[1:]:
-            for size in sizes:
-                measure(name, size)
+    for name in arguments.case or CASES:
+        for size in arguments.size or CASES[name]:
+            measure(name, size, arguments.torch)
