@@ -55,7 +55,7 @@ def threshold(effect=None, **options):
 def make_ball(*events):
     p = {"g": 9.81, "r": 0.8, "d": 0.1}
     return ps.ODEProblem(
-        lambda t, u, p: {"h": u.v, "v": -p.g - p.d * u.v}, {"h": 1.0, "v": 0.1}, (0, 3), p, events=events
+        lambda t, u, p: {"h": u.v, "v": -p.g - p.d * u.v}, {"h": 1.0, "v": 0.1}, (0, 2.5), p, events=events
     )
 
 

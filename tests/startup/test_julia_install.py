@@ -55,6 +55,15 @@ print("compiled", len(todo))
 """
 
 
+@pytest.fixture(autouse=True)
+def variables_stay():
+    """What a route sets for the Julia that it starts would reach one that starts later, in another test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with the program, a project and a depot; the user's configuration is in there too."""
