@@ -16,8 +16,9 @@ def pytest_configure():
 
 
 # Several processes take files in this order: what takes longest first, and beside the first use of Julia, which
-# compiles its package for two minutes, what needs no engine.
-ORDER = "test_examples architecture unit/ir unit/tracing unit/problems unit/fitting startup cross".split()
+# compiles its package for two minutes, what needs no Julia.
+FREE = "architecture property unit/ir unit/tracing unit/problems unit/fitting unit/engines/test_diffrax".split()
+ORDER = ["test_examples", *FREE, "startup", "cross"]
 
 
 def pytest_collection_modifyitems(items):
