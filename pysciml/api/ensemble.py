@@ -119,7 +119,8 @@ def ensemble(
         ``ds.sciml.failed()`` lists failed members. With ``reduce``: ``<name>_<word>``, or what the function returns,
         in the place of states and observables. With ``to``, arrays are read from there when they are asked for.
         The times of an event are ``<name>_time (*batch dims, name)``, as many as in the member in which it fired most
-        often, NaN behind; with ``to``, which must know that beforehand, they are left out.
+        often, NaN behind; with ``to`` they come when all else is there. Of dates that can't be missing (cftime, before
+        1678) they are the time since the first of ``t_span``, in ``units["time"]``.
 
     Raises
     ------
@@ -195,7 +196,8 @@ def _make_results(
             f"ensemble: to must be the path of a folder on this machine, such as 'sweep.zarr', got {to!r}"
         )
     if reduce is None:
-        store = Store(Path(to), batch, request.saveat, shown, _identify(batch, request, settings), chunk)
+        identity = _identify(batch, request, settings)
+        store = Store(Path(to), batch, request.saveat, shown, identity, chunk, request.events)
     else:
         summaries = make_summaries(reduce, batch, request.saveat, shown, request.events)
         identity = _identify(batch, request, {**settings, "reduce": summaries.key})

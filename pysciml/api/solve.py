@@ -61,6 +61,7 @@ def solve(
         After so many steps the solve fails.
     max_seconds : float, optional
         After so many seconds of wall clock the solve fails, with what it has (Julia; looked at after each step).
+        diffrax refuses it, since loops compiled by JAX look at no clock: ``max_steps`` bounds them.
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it; ``"auto"`` is Julia where that is ready.
     progress : bool, default False

@@ -240,7 +240,7 @@ class WordSummaries(Summaries):
 
     def coords(self) -> dict:
         levels = {"quantile": ("quantile", np.array(LEVELS))} if "quantile" in self.words else {}
-        return super().coords() | levels
+        return levels | (super().coords() if set(self.words) - {"last", "events"} else {})
 
 
 def _moments(rows):

@@ -6,15 +6,14 @@ import os
 import shutil
 import zlib
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from ..datasets.store import open_sorted
+from ..datasets.store import open_sorted, saying_errors
 from ..engines.base import RawEnsemble, Status
-from ..errors import ProblemError, PySciMLError
+from ..errors import ProblemError
 from .summaries import Summaries
 
 _IDENTITY, _CHECKSUM = "ensemble", "checksum"
@@ -43,7 +42,7 @@ class SummaryStore:
         """The pieces that are not there as they were written; makes room for them."""
         if self._whole() is not None:
             return []
-        with _saying_errors(self.folder):
+        with saying_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             _write(self.folder / _IDENTITY, self.identity.encode())
         return [piece for piece in self.pieces if self._read(piece[0]) is None]
@@ -56,7 +55,7 @@ class SummaryStore:
         content = io.BytesIO()
         np.savez(content, **self.summaries.share(start, raw, y, p), **{_RAN: np.array(json.dumps(ran))})
         body = content.getvalue()
-        with _saying_errors(self.folder):
+        with saying_errors(self.folder):
             _write(self.folder / f"{start}.npz", zlib.crc32(body).to_bytes(4, "little") + body)
 
     def finish(self, raw: RawEnsemble | None, engine: str, settings: Mapping) -> xr.Dataset:
@@ -88,7 +87,7 @@ class SummaryStore:
         """The whole result at another path first, so that it is there or not; then the pieces go."""
         draft = self.path.with_name(f"{self.path.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
-        with _saying_errors(self.path):
+        with saying_errors(self.path):
             marks = {_IDENTITY: self.identity, _CHECKSUM: _checksum(ds)}
             ds.assign_attrs(marks).to_zarr(draft, zarr_format=3, consolidated=False)
             shutil.rmtree(self.path, ignore_errors=True)
@@ -133,17 +132,6 @@ def _read_identity(path):
 
 def _read_text(path):
     return path.read_text() if path.is_file() else None
-
-
-@contextmanager
-def _saying_errors(path):
-    try:
-        yield
-    except OSError as error:
-        raise PySciMLError(
-            f"ensemble: could not write to {path}: {error}. What is complete there stays, and the same call goes on "
-            "with it"
-        ) from error
 
 
 def _write(path, content):

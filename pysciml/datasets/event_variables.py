@@ -21,19 +21,26 @@ def event_variables(firings: Firings, problem: ODEProblem, events: tuple[FlatEve
 
 def ensemble_event_variables(firings: EnsembleFirings, batch: Batch, events: tuple[FlatEvent, ...]) -> dict:
     """``<name>_time (*batch dims, name)`` of each event, NaN behind the last."""
-    variables = {}
-    for name, (member, t) in _by_name(firings, batch, events).items():
-        count = np.bincount(member, minlength=batch.size)
-        values = np.full((batch.size, int(count.max(initial=0))), np.nan)
-        values[member, np.arange(len(t)) - np.repeat(np.cumsum(count) - count, count)] = t
-        variables[f"{name}_time"] = _event_variable(values, batch, name, (name,), "time of")
-    return variables
+    found = event_rows(firings, batch.problem, events, batch.size)
+    return {f"{name}_time": _event_variable(times, batch, name, (name,), "time of") for name, times in found.items()}
+
+
+def event_rows(
+    firings: EnsembleFirings, problem: ODEProblem, events: tuple[FlatEvent, ...], size: int
+) -> dict[str, np.ndarray]:
+    """Times of each event in ``size`` members, by its name ``(member, firing)``, NaN behind a member's last."""
+    found = {}
+    for name, (member, t) in _by_name(firings, problem, events).items():
+        count = np.bincount(member, minlength=size)
+        found[name] = np.full((size, int(count.max(initial=0))), np.nan)
+        found[name][member, np.arange(len(t)) - np.repeat(np.cumsum(count) - count, count)] = t
+    return found
 
 
 def event_statistics(firings: EnsembleFirings, batch: Batch, events: tuple[FlatEvent, ...], size: int) -> np.ndarray:
     """How often each event fired in each of ``size`` members, and when first and last: ``(member, event, 3)``."""
     found = np.full((size, len(batch.problem.events), 3), np.nan)
-    for k, (member, t) in enumerate(_by_name(firings, batch, events).values()):
+    for k, (member, t) in enumerate(_by_name(firings, batch.problem, events).values()):
         found[:, k, 0] = np.bincount(member, minlength=size)
         found[member[::-1], k, 1], found[member, k, 2] = t[::-1], t
     return found
@@ -52,23 +59,41 @@ def event_statistics_variables(found: np.ndarray, batch: Batch) -> dict:
     return variables
 
 
-def _by_name(firings, batch, events):
+def _by_name(firings, problem, events):
     """Members and times of the firings of each event of the problem, by its name."""
-    problem, places = batch.problem, np.arange(len(firings.t))
+    places = np.arange(len(firings.t))
     chosen = event_times(problem, events, firings.event, places)
     return {name: (firings.member[k], firings.t[k]) for name, k in chosen.items()}
 
 
-def _event_variable(values, batch, name, dims, what):
-    """Times, NaN where there is none, as numbers or dates on the batch dims."""
-    problem = batch.problem
-    unit = {"units": problem.units["time"]} if problem.calendar is None and "time" in problem.units else {}
-    if problem.calendar is not None:
-        is_there, dates = np.isfinite(values), problem.calendar.to_dates(values[np.isfinite(values)])
-        values = np.full(values.shape, np.datetime64("NaT") if dates.dtype.kind == "M" else None, dates.dtype)
-        values[is_there] = dates
-    attrs = {"long_name": f"{what} {name.replace('_', ' ')}"} | unit
+def _event_variable(times, batch, name, dims, what):
+    """Times on the batch dims, and dims behind them."""
+    values = show_event_times(times, batch.problem)
+    attrs = event_attrs(batch.problem, name, what)
     return (*batch.over.dims, *dims), values.reshape(*batch.shape, *values.shape[1:]), attrs
+
+
+def show_event_times(times: np.ndarray, problem: ODEProblem) -> np.ndarray:
+    """Times, NaN where there is none, as dates where these can be missing, else as they are."""
+    if not _are_dates(problem):
+        return times
+    is_there, values = np.isfinite(times), np.full(times.shape, np.datetime64("NaT", "ns"))
+    values[is_there] = problem.calendar.to_dates(times[is_there])
+    return values
+
+
+def event_attrs(problem: ODEProblem, name: str, what: str) -> dict[str, str]:
+    """What such a variable says of itself; ``what`` is its first words."""
+    long_name, unit = f"{what} {name.replace('_', ' ')}", problem.units.get("time")
+    if _are_dates(problem):
+        return {"long_name": long_name}
+    since = "" if problem.calendar is None else f", since {problem.t_span[0]}"
+    return {"long_name": long_name + since} | ({} if unit is None else {"units": unit})
+
+
+def _are_dates(problem):
+    """Not of cftime, nor before 1678 or after 2261: xarray can't write or read missing ones of these."""
+    return problem.calendar is not None and problem.calendar.resolution == "ns"
 
 
 def changed_coords(raw: RawSolution, problem: ODEProblem, events: tuple[FlatEvent, ...]) -> dict:

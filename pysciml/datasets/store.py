@@ -3,6 +3,7 @@
 import shutil
 import zlib
 from collections.abc import Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..errors import ProblemError, PySciMLError
 from ..problems.batch import Batch
 from .attrs import variable_attrs
 from .ensembles import batch_coords, ensemble_attrs, own_coords, time_coord
+from .event_store import EventStore
 from .status import STATUS_ATTRS
 
 CHECKSUMS = "chunk_checksum"
@@ -28,10 +30,11 @@ class Store:
     results depend on. Once finished, ``codes`` says how all members ended; those not solved yet count as interrupted.
     """
 
-    def __init__(self, path: Path, batch: Batch, times: np.ndarray, shown, identity: str, most: int):
+    def __init__(self, path: Path, batch: Batch, times: np.ndarray, shown, identity: str, most: int, events=()):
         self.path, self.batch, self.identity = path, batch, identity
         self._n_times, self._shown = len(times), shown
         self.block = block_shape(batch.shape, most)
+        self._events = EventStore(batch, events, self.block)
         counts = (-(-n // b) for n, b in zip(batch.shape, self.block, strict=True))
         self._grid = tuple(counts)
         self.codes = np.zeros(0, dtype=np.int8)
@@ -51,7 +54,7 @@ class Store:
 
     def add(self, start: int, raw: RawEnsemble, y: np.ndarray | None, p: np.ndarray) -> None:
         """Write the piece that begins with a member, unless it was interrupted; the first one makes the store."""
-        try:
+        with saying_errors(self.path):
             if not self._exists:
                 self._create(list(raw.statistics))
             if (raw.codes == Status.INTERRUPTED.code).any():
@@ -62,19 +65,17 @@ class Store:
             for name, values in arrays.items():
                 shape = tuple(part.stop - part.start for part in window)
                 group[name][window] = values.reshape(*shape, *values.shape[1:])
-            group[CHECKSUMS][piece] = _checksum(arrays.values())
-        except OSError as error:
-            raise PySciMLError(
-                f"ensemble: could not write to {self.path}: {error}. What is complete there stays, and the same call "
-                "goes on with it"
-            ) from error
+            fired = self._events.write(group, piece, raw.firings)
+            group[CHECKSUMS][piece] = _checksum([*arrays.values(), *fired])
 
     def finish(self, raw: RawEnsemble | None, engine: str, settings: Mapping) -> xr.Dataset:
         """The whole result, whose arrays are read when they are asked for."""
         self.codes = _open(self.path, "r")["status"][...].ravel()
-        if raw is not None:
-            group = _open(self.path, "r+")
-            group.attrs.update(ensemble_attrs(self.batch, self.codes, raw, engine, settings))
+        group = _open(self.path, "r+")
+        with saying_errors(self.path):
+            if raw is not None:
+                group.attrs.update(ensemble_attrs(self.batch, self.codes, raw, engine, settings))
+            self._events.finish(group, [self._window(piece) for piece in range(prod(self._grid))])
         return open_sorted(self.path).drop_vars(CHECKSUMS)
 
     def _check(self):
@@ -104,7 +105,7 @@ class Store:
 
     def _checksum_there(self, group, piece):
         window = self._window(piece)
-        return _checksum(group[name][window] for name in self._names)
+        return _checksum([*(group[name][window] for name in self._names), *self._events.read(group, piece)])
 
     @property
     def _names(self):
@@ -167,6 +168,18 @@ class Store:
             name, shape=(*self.batch.shape, *rest), chunks=(*self.block, *(max(1, n) for n in rest)), dtype=dtype,
             fill_value=fill, dimension_names=(*self.batch.over.dims, *dims), attributes=attrs,
         )  # fmt: skip
+
+
+@contextmanager
+def saying_errors(path):
+    """PySciMLError that says what stays, where a path can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise PySciMLError(
+            f"ensemble: could not write to {path}: {error}. What is complete there stays, and the same call goes on "
+            "with it"
+        ) from error
 
 
 def block_shape(shape: tuple[int, ...], most: int) -> tuple[int, ...]:

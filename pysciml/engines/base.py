@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -265,6 +265,7 @@ class AbstractEngine(ABC):
 
     name: str
     capabilities: frozenset[Capability]
+    instead: Mapping[Capability, str] = {}  # why something is none of these, and what serves in its place
 
     @abstractmethod
     def solve(self, request: SolveRequest) -> RawSolution:
@@ -365,6 +366,7 @@ def check_capabilities(
         words = sorted(c.word for c in engine.capabilities if c.kind == need.kind)
         where = f"engine={known[0]!r} does" if known else "no other engine does either"
         has = f" It has: {', '.join(words)}." if words else ""
+        instead = f" {engine.instead[need]}." if need in engine.instead else ""
         raise UnsupportedByEngine(
-            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}.{has}"
+            f"engine {engine.name!r} does not support the {need.kind} {need.word!r}; {where}.{has}{instead}"
         )

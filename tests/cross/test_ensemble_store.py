@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import cftime
 import numpy as np
 import pytest
 import xarray as xr
@@ -114,6 +115,52 @@ def test_another_ensemble_is_refused(engine, tmp_path):
     for wrong in (3, "s3://bucket/sweep.zarr"):
         with pytest.raises(ps.ProblemError, match="path of a folder on this machine"):
             run(engine, to=wrong)
+
+
+BALL = ps.ODEProblem(
+    lambda t, u, p: {"x": u.v, "v": -9.81}, {"x": 1.0, "v": 0.0}, ("2020-01-01", "2020-01-01T00:00:02"), {"loss": 0.5},
+    events=[
+        ps.Event(lambda t, u, p: u.x, lambda t, u, p: {"v": -(1 - p.loss) * u.v}, direction=-1, name="bounce"),
+        ps.Event(lambda t, u, p: u.x - 5.0, name="high"),
+    ],
+    units={"time": "s"},
+)  # fmt: skip
+
+
+def test_times_of_events(engine, tmp_path, counted):
+    """How often a member fires is known at the end only, and by then a run may have been interrupted."""
+    path, words = tmp_path / "balls.zarr", {"chunk_size": 2, "saveat": ["2020-01-01T00:00:01"], "problem": BALL}
+    over = {"x": [1.0, 3.0], "loss": [0.5, 0.4, 0.3, 0.2, 0.7]}
+    plain, kept = run(engine, over, **words), run(engine, over, to=path, **words)
+    assert plain.sizes["bounce"] > 3 and plain.sizes["high"] == 0 and np.isnat(plain.bounce_time).any()
+    assert kept.bounce_time.attrs == plain.bounce_time.attrs
+    plain = plain.drop_attrs()
+    xr.testing.assert_identical(kept.load().drop_attrs(), plain)
+    group = zarr.open_group(path, mode="r+")
+    group["fired/2"][1, 0] += 1.0
+    group["bounce_time"][0, 0] = 0
+    del group["high_time"]
+    counted.clear()
+    xr.testing.assert_identical(run(engine, over, to=path, **words).load().drop_attrs(), plain)
+    assert len(counted) == 1
+    xr.testing.assert_identical(
+        xr.open_zarr(path, chunks=None, consolidated=False).bounce_time.load(), kept.bounce_time
+    )
+
+
+def test_times_of_events_where_dates_cant_be_missing(tmp_path):
+    """xarray has no missing dates of cftime: these are numbers, in memory and on disk."""
+    span = cftime.DatetimeNoLeap(2020, 1, 1), cftime.DatetimeNoLeap(2020, 1, 3)
+    half = ps.Event(lambda t, u, p: u.x - 0.5, name="half")
+    f, u0 = lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}
+    problem = ps.ODEProblem(f, u0, span, {"k": 1.0}, units={"time": "day"}, events=half)
+    words = {"over": {"k": [0.1, 1.0]}, "saveat": span[1:], "problem": problem}
+    for word, name in ((None, "half_time"), ("events", "half_first")):
+        plain = run("diffrax", reduce=word, **words)
+        kept = run("diffrax", reduce=word, to=tmp_path / f"{word}.zarr", **words)
+        xr.testing.assert_identical(kept.load().drop_attrs(), plain.drop_attrs())
+        assert kept[name].attrs == plain[name].attrs and plain[name].attrs["units"] == "day"
+        np.testing.assert_allclose(plain[name].values.ravel(), [np.nan, np.log(2.0)], rtol=1e-5)
 
 
 SCRIPT = """

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import EnsembleRequest, FitRequest, SolveRequest, SumRequest
+from ...requests import Capability, EnsembleRequest, FitRequest, SolveRequest, SumRequest
 from ..base import AbstractEngine, AbstractObjective, RawEnsemble, RawFit, RawSolution, Report
 from ..fit import run_fit
 from ..single import in_single
@@ -27,6 +27,7 @@ class DiffraxEngine(AbstractEngine):
 
     name = "diffrax"
     capabilities = CAPABILITIES
+    instead = {Capability("limit", "max_seconds"): "Loops compiled by JAX look at no clock; max_steps bounds them"}
 
     def solve(self, request: SolveRequest) -> RawSolution:
         with double_precision():

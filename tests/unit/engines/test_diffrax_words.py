@@ -35,6 +35,12 @@ def test_capabilities_are_the_tables():
     assert {c.word for c in CAPABILITIES if c.kind == "sensitivity"} == {"auto", *SENSITIVITIES}
 
 
+def test_a_limit_of_time_is_refused_with_what_serves_in_its_place():
+    needs = frozenset({Capability("limit", "max_seconds")})
+    with pytest.raises(UnsupportedByEngine, match="limit 'max_seconds'; engine='julia' does.*max_steps bounds them"):
+        check_capabilities(load_engine("diffrax"), needs, engine_capabilities())
+
+
 def test_word_of_another_engine_is_refused_by_name():
     needs = frozenset({Capability("algorithm", "Rodas5P")})
     with pytest.raises(UnsupportedByEngine, match="does not support the algorithm 'Rodas5P'; engine='julia' does"):
