@@ -7,12 +7,16 @@ over 100 members of the largest error of the end state in units of ``1e-6 (atol 
 back, its Dataset included; the others' are the solves alone. diffrax runs in one process a core, each a
 ``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled; torchdiffeq (dopri5) takes all as
 one state, and no stiff ones.
+
+``--dask ENGINE [--pieces N]`` measures what a cluster adds instead: Lorenz sweeps in pieces of about a second, by one
+worker and in this process (``reduce="mean"``, and written), and by a worker a core.
 """
 
 import argparse
 import multiprocessing
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -211,12 +215,62 @@ def measure(case, n, python=None):
         print(f"| {case}, {n} | {name} | {seconds:.4f}{mark} | {seconds / mine:.2g} | {its:.2g} |", flush=True)
 
 
+def dask_overhead(engine, pieces):
+    """Print the seconds of sweeps in pieces of a second, here and by workers, medians of four in turn, and ratios."""
+    import pysciml as ps
+
+    problem = ps.ODEProblem(model("lorenz", np.stack), np.array([1.0, 0.0, 0.0]), (0.0, SPANS["lorenz"]), 1.0)
+    words = {"saveat": [SPANS["lorenz"]], "engine": engine, "algorithm": "Tsit5"}
+
+    def run(n, chunk, **more):
+        start = time.perf_counter()
+        ps.ensemble(problem, {"p": values("lorenz", n)}, chunk_size=chunk, **words, **more)
+        return time.perf_counter() - start
+
+    size = 1000
+    run(size, size)
+    while (seconds := run(size, size)) < 0.5:
+        size *= 2
+    size = int(size / seconds)
+    print("| results | members | workers | here | there | over here |\n" + "|---" * 6 + "|")
+    for name in ("reduced", "written"):
+        for n_workers in sorted({1, os.cpu_count() or 1}):
+            found = _in_turn(lambda more: run(pieces * size, size, **more), name, n_workers)  # noqa: B023
+            here, there = np.median(found[1:], axis=0)  # the first ones start engines and compile
+            row = f"{here:.2f} | {there:.2f} | {there / here:.3f}"
+            print(f"| {name} | {pieces} of {size} | {n_workers} | {row} |", flush=True)
+
+
+def _in_turn(run, name, n_workers):
+    """Pairs of seconds here and by workers."""
+    from distributed import Client, LocalCluster
+
+    found = []
+    with (
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for _ in range(5):
+            pair = []
+            for more in ({}, {"parallel": "dask", "client": client}):
+                with tempfile.TemporaryDirectory() as folder:
+                    how = {"reduce": "mean"} if name == "reduced" else {"to": Path(folder) / "sweep.zarr"}
+                    pair.append(run(how | more))
+            found.append(pair)
+    return found
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--size", action="append", type=int)
     parser.add_argument("--torch")
+    parser.add_argument("--dask", choices=("julia", "diffrax"))
+    parser.add_argument("--pieces", type=int, default=10)
     arguments = parser.parse_args()
+    if arguments.dask:
+        dask_overhead(arguments.dask, arguments.pieces)
+        sys.exit()
     print("| case | contender | seconds | over ours | error |\n|---|---|---|---|---|")
     for name in arguments.case or CASES:
         for size in arguments.size or CASES[name]:

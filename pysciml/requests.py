@@ -86,6 +86,11 @@ class EnsembleRequest:
     dtype: str = "float64"
 
     @property
+    def values(self) -> np.ndarray:
+        """Initial states and parameters, ``(member, number)``."""
+        return np.hstack([self.u0, self.p])
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is solved in float64 on the CPU."""
         return (self.device, self.dtype) == ("cpu", "float64")

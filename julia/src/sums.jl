@@ -20,6 +20,7 @@ struct ObjectiveSum
     batch::Vector{Int}
     shares::Vector{Vector{Int}}
     last::LastRun
+    lanes::Base.RefValue{Union{Nothing, LaneSum}}
 end
 
 function ObjectiveSum(parts, picks, penalties)
@@ -28,7 +29,7 @@ function ObjectiveSum(parts, picks, penalties)
     for k in 2:n, place in shares[k]
         parts[place] = fork(parts[place], k)
     end
-    return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", 0.0))
+    return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", 0.0), Ref{Union{Nothing, LaneSum}}(nothing))
 end
 
 can_fork(o::Objective) = can_fork(o.options.events) && all(can_fork, (o.f, o.observe, o.whole))
@@ -49,16 +50,21 @@ end
 
 const WORTH = 5.0e-4 # seconds of all parts: threads that sleep take some 50 microseconds to wake
 
-"Call `run(k)` for some parts, side by side where that pays; where each is solved, its result does not depend on it."
-function each_part(run, o::ObjectiveSum, places)
+"""
+Call `run_group` for groups of parts that may be lanes, and `run(k)` for the others, side by side where that pays; where each is
+solved, its result does not depend on it.
+"""
+function each_part(run, run_group, o::ObjectiveSum, places)
     word = o.parts[1].word
     is_alone = length(o.shares) == 1 || Threads.threadpool() != :default || any(part -> part.sensitivity != "discrete", o.parts)
-    if is_alone || o.last.word != word || o.last.seconds < WORTH
-        start = time_ns()
-        foreach(run, places)
+    is_alone = is_alone || o.last.word != word || o.last.seconds < WORTH
+    start = time_ns()
+    left = each_group(run_group, o, places, is_alone)
+    if is_alone
+        foreach(run, left)
         o.last.word, o.last.seconds = word, (time_ns() - start) / 1.0e9
-    else
-        share_out((_, k) -> foreach(place -> place in places && run(place), o.shares[k]), length(o.shares), length(o.shares))
+    elseif !isempty(left)
+        share_out((_, k) -> foreach(place -> place in left && run(place), o.shares[k]), length(o.shares), length(o.shares))
     end
     return nothing
 end
@@ -88,7 +94,13 @@ penalty_values(o::ObjectiveSum, x) = Float64[penalty_value(penalty, x) for penal
 function objective_value(o::ObjectiveSum, x::Vector{Float64})
     values = fill(NaN, length(o.parts))
     places = used_parts(o)
-    each_part(k -> values[k] = objective_value(o.parts[k], x[o.picks[k]]), o, places)
+    run(k) = (values[k] = objective_value(o.parts[k], x[o.picks[k]]))
+    function run_group(lanes, group)
+        value = lanes_value(lanes, o, group, x)
+        isfinite(value) && (values[group] .= 0.0; values[group[1]] = value)
+        return isfinite(value)
+    end
+    each_part(run, run_group, o, places)
     return sum(k -> values[k], places; init = 0.0) + sum(penalty_values(o, x))
 end
 
@@ -121,7 +133,8 @@ function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     total, gradient, slope = 0.0, zero(x), similar(x)
     places = looked_at(o)
     found = fill((NaN, x), length(o.parts))
-    each_part(k -> found[k] = objective_gradient(o.parts[k], x[o.picks[k]]), o, places)
+    run(k) = (found[k] = objective_gradient(o.parts[k], x[o.picks[k]]))
+    each_part(run, (lanes, group) -> lanes_gradient!(found, lanes, o, group, x), o, places)
     for k in places
         value, part_gradient = found[k]
         isfinite(value) || return NaN, fill!(gradient, NaN)

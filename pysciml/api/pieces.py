@@ -112,8 +112,11 @@ def solve_on_cluster(
                 results.add(start, raw, y, p)
             show(stop - start)
 
-        first, *rest = pieces
-        keep(_ask(client.submit(_work, (chosen.name, batch, asked, None), *first, pure=False, retries=RETRIES)), *first)
+        rest = list(pieces)
+        if isinstance(results, Store):  # which the first piece makes
+            first = rest.pop(0)
+            alone = client.submit(_work, (chosen.name, batch, asked, None), *first, pure=False, retries=RETRIES)
+            keep(_ask(alone), *first)
         store = None if isinstance(results, Summaries) else results
         work = client.scatter((chosen.name, batch, asked, store), broadcast=True)
         futures = {client.submit(_work, work, *piece, pure=False, retries=RETRIES): piece for piece in rest}
@@ -123,6 +126,8 @@ def solve_on_cluster(
                 future.release()
         except KeyboardInterrupt:  # what is done is kept
             client.cancel(list(futures), force=True)
+            if not ran:
+                raise
         except BaseException:
             client.cancel(list(futures), force=True)
             raise

@@ -2,18 +2,17 @@
 
 import numpy as np
 
-from ..requests import EnsembleRequest
-
 MOST_COLUMNS = 32  # that differ between members: with more, none are alike
 
 
-def order_alike(request: EnsembleRequest, group: int) -> np.ndarray:
+def order_alike(values: np.ndarray, group: int) -> np.ndarray:
     """Places of all members such that each ``group`` of them is a box in the space of what differs.
+
+    ``values`` are all of theirs, ``(member, number)``.
 
     Boxes are halved along the values that spread the most in them, by rank, as in a k-d tree: Bentley (1975),
     doi:10.1145/361002.361007.
     """
-    values = np.hstack([request.u0, request.p])
     values = values[:, (values != values[0]).any(axis=0)]
     n, columns = values.shape
     if not 0 < columns <= MOST_COLUMNS:

@@ -3,7 +3,8 @@
 What does not depend on those inputs is computed once for all lanes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -35,29 +36,52 @@ def batch_program(program: Program, names: Iterable[str], size: int) -> Program:
     return builder.build(outputs)
 
 
-def widen_program(program: Program, lanes: int, has_wide_parameters: bool) -> Program:
-    """A right-hand side of several states at once: ``u`` and ``du`` have all lanes of the first element first.
+def widen_program(program: Program, lanes: int, varied: Sequence[int]) -> Program:
+    """A function ``(t, u, p) -> vector`` of several states at once, which have all lanes of the first element first.
 
-    So have the parameters, if they are wide; else all lanes have the same. Neighbours in memory are then neighbours in
-    a loop over lanes.
+    So has what it gives. Of the parameters those at the places ``varied`` have lanes: first come the others, which are
+    the same for all, then these. Neighbours in memory are then neighbours in a loop over lanes.
     """
     program = simplify_program(expand_networks(program))
     _, (n,), (m,) = (item.shape for item in program.inputs)
-    many = batch_program(program, ("u", "p") if has_wide_parameters else ("u",), lanes)
+    split, names = _split_parameters(program, m, set(varied))
+    many = batch_program(split, ("u", "varied"), lanes)
     builder = ProgramBuilder()
 
-    def add_wide(name, size):
-        flat = builder.add_input(name, (size * lanes,))
+    def with_lanes(flat, size):
         rows = builder.add("reshape", (flat,), ((size, lanes),))
         return builder.add("transpose", (rows,), ((1, 0),))
 
-    t, u = builder.add_input("t", ()), add_wide("u", n)
-    p = add_wide("p", m) if has_wide_parameters else builder.add_input("p", (m,))
-    (du,) = inline_program(builder, many, [t, u, p])
-    node = builder.nodes[du]
-    parts = node.args if node.op == "concatenate" and node.attrs == (1,) else (du,)  # each is written where it belongs
+    n_shared, n_varied = m - len(varied), len(varied)
+    sizes = (("t", ()), ("u", (n * lanes,)), ("p", (n_shared + n_varied * lanes,)))
+    t, u, p = (builder.add_input(name, shape) for name, shape in sizes)
+    arguments = [t, with_lanes(u, n)]
+    for name in names:
+        window = (0, n_shared) if name == "shared" else (n_shared, n_varied * lanes)
+        piece = builder.add("slice", (p,), (*((k,) for k in window), (1,)))
+        arguments.append(piece if name == "shared" else with_lanes(piece, n_varied))
+    (y,) = inline_program(builder, many, arguments)
+    node = builder.nodes[y]
+    parts = node.args if node.op == "concatenate" and node.attrs == (1,) else (y,)  # each is written where it belongs
     flat = builder.add("concatenate", [_flatten_lanes(builder, part) for part in parts], (0,))
-    return simplify_program(builder.build([("du", flat)]))
+    return simplify_program(builder.build([(program.outputs[0].name, flat)]))
+
+
+def _split_parameters(program, m, varied):
+    """The same function with the parameters that have lanes as an input of their own, and names of such inputs."""
+    builder = ProgramBuilder(program.inputs[:2])
+    sizes = {"shared": m - len(varied), "varied": len(varied)}
+    kept = [name for name, size in sizes.items() if size] or ["shared"]
+    inputs = {name: builder.add_input(name, (sizes[name],)) for name in kept}
+    parts, start = [], dict.fromkeys(sizes, 0)
+    for is_varied, places in groupby(range(m), lambda i: i in varied):
+        name, count = "varied" if is_varied else "shared", len(list(places))
+        parts.append(builder.add("slice", (inputs[name],), ((start[name],), (count,), (1,))))
+        start[name] += count
+    p = builder.add("concatenate", parts, (0,)) if parts else inputs["shared"]
+    outputs = inline_program(builder, program, [0, 1, p])
+    names = [(output.name, node) for output, node in zip(program.outputs, outputs, strict=True)]
+    return simplify_program(builder.build(names)), tuple(inputs)
 
 
 def _flatten_lanes(builder, i):

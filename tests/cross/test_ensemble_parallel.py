@@ -231,10 +231,10 @@ def test_a_wide_program_is_its_lanes_side_by_side():
     rng, program = np.random.default_rng(0), problem.program
     n, m = problem.u0_values.size, problem.p_values.size
     u, p = rng.standard_normal((5, n)), rng.standard_normal((5, m))
-    for is_wide in (True, False):
-        given = p if is_wide else np.repeat(p[:1], 5, axis=0)
-        (wide,) = evaluate_program(
-            widen_program(program, 5, is_wide), 0.3, u.T.ravel(), p.T.ravel() if is_wide else p[0]
-        )
+    for varied in (range(m), (), (0,), (m - 1,), (0, 5, 6, m - 1)):
+        given, shared = np.repeat(p[:1], 5, axis=0), np.setdiff1d(range(m), varied)
+        given[:, varied] = p[:, varied]
+        flat = np.concatenate([p[0, shared], p[:, varied].T.ravel()])
+        (wide,) = evaluate_program(widen_program(program, 5, varied), 0.3, u.T.ravel(), flat)
         single = [evaluate_program(program, 0.3, *row)[0] for row in zip(u, given, strict=True)]
         np.testing.assert_allclose(wide.reshape(n, 5).T, single, rtol=1e-12)

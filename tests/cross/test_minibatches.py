@@ -12,7 +12,7 @@ from pysciml.api.misfit import make_misfit
 from pysciml.api.objective import natural
 from pysciml.engines.choose import choose_engine
 from pysciml.engines.diffrax import fit as diffrax_fit
-from pysciml.engines.diffrax.objective import DiffraxSum
+from pysciml.engines.diffrax.sums import DiffraxSum
 from pysciml.fitting.batches import draw_batches
 
 TIMES = np.linspace(0.25, 3, 12)
@@ -81,17 +81,20 @@ def test_batches_find_the_same_minimum(data, engine, tmp_path, monkeypatch):
 def test_an_epoch_is_all_experiments(data, engine):
     """The mean of a gradient over the batches of an epoch is the gradient of the sum, with its penalty."""
     more = {"over": {"dose": DOSES}, "penalty": ps.L2(0.1, names="k")}
-    misfit = make_misfit(PROBLEM, data, "nmse", ["k", "m"], engine, "Tsit5", 1e-8, 1e-8, "auto", **more)
+    rtol = 1e-12 if engine == "julia" else 1e-8  # all of them are lanes there, a batch is too few
+    misfit = make_misfit(PROBLEM, data, "nmse", ["k", "m"], engine, "Tsit5", rtol, rtol, "auto", **more)
     request = misfit.request(natural, misfit.x0)
     objective = misfit.engine.make_objective(request)
-    value, gradient = objective.value_and_gradient(misfit.x0)
+    # at x0 one patient stays at rest, in steps that are too long for its gradient alone but not beside others
+    x = misfit.x0 + [0.05, 0.02]
+    value, gradient = objective.value_and_gradient(x)
     found = []
     for batch in draw_batches(np.arange(40), 8, seed=3, done=999, steps=6)[1:6]:
         if isinstance(objective, DiffraxSum):
             objective.batch = batch.tolist()
         else:
             misfit.engine._bridge.call("use_batch!", objective.handle, batch + 1)
-        found.append(objective.value_and_gradient(misfit.x0))
+        found.append(objective.value_and_gradient(x))
     assert np.mean([one for one, _ in found]) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(np.mean([slope for _, slope in found], axis=0), gradient, rtol=1e-11)
     assert np.ptp([one for one, _ in found]) > 0.01 * value

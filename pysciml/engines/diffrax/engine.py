@@ -17,9 +17,10 @@ from ..single import in_single
 from .algorithms import CAPABILITIES
 from .ensemble import solve_ensemble
 from .fit import run_stage
-from .objective import DiffraxSum, compile_observe
+from .objective import compile_observe
 from .precision import double_precision, find_device, numbers
 from .solve import bucket, solve_request
+from .sums import DiffraxSum
 
 
 class DiffraxEngine(AbstractEngine):

@@ -25,11 +25,12 @@ def solve_ensemble(request: EnsembleRequest) -> RawEnsemble:
     solve = request.solve
     if solve.algorithm != "auto":
         results = _Results(request)
-        _solve_some(request, solve.algorithm, np.inf, order_alike(request, BLOCK[request.device]), results)
+        _solve_some(request, solve.algorithm, np.inf, order_alike(request.values, BLOCK[request.device]), results)
         return results.gather(solve.algorithm, "")
     word = explicit_word(solve) if request.dtype == "float64" else "Tsit5"  # sums of many stages round off digits
     results = _Results(request)
-    is_stiff = _solve_some(request, word, patience(solve.u0.size), order_alike(request, BLOCK[request.device]), results)
+    order = order_alike(request.values, BLOCK[request.device])
+    is_stiff = _solve_some(request, word, patience(solve.u0.size), order, results)
     words, reason = word, "auto: not stiff, since stability did not limit the steps"
     if is_stiff.size:
         _solve_some(request, STIFF, np.inf, is_stiff, results)

@@ -10,7 +10,8 @@ from ..base import Status
 from ..checkpoint import Journal, read_arrays, write_arrays
 from ..trials import MOST_REJECTED, REPORT_SECONDS, GivenUp, StageRun, Start, Watch, say_ending
 from .descent import FIRST_ORDER, QUASI_NEWTON, FirstOrder, Point
-from .objective import DiffraxSum, why_failed
+from .objective import why_failed
+from .sums import DiffraxSum
 
 LOOK_AGAIN = 100  # iterations after which "auto" probes again
 SAVE_SECONDS = 1.0

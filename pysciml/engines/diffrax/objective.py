@@ -1,6 +1,6 @@
-"""The compiled objective: a loss of a solution's distance to data, and its gradient; sums of such."""
+"""The compiled objective: a loss of a solution's distance to data, and its gradient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -185,28 +185,28 @@ class DiffraxObjective(AbstractObjective):
         structure, solve = without_constants(request.parametrization), request.solve
         words = self.algorithm, self.sensitivity, self.most_steps
         self.key = Key(solve.program, structure, *words, request.observe, request.sees_data, request.whole)
-        self._data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
+        self.data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
         self._value, self._value_and_gradient = compile_objective(self.key)
         self._n_path = request.n_path
 
     def value(self, x: np.ndarray) -> float:
         with double_precision():
-            return float(self._value(np.asarray(x, dtype=np.float64), self._data))
+            return float(self._value(np.asarray(x, dtype=np.float64), self.data))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         with double_precision():
-            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self._data)
-        return _if_finite(float(value), np.array(gradient))
+            value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self.data)
+        return if_finite(float(value), np.array(gradient))
 
     def path_values(self, x: np.ndarray) -> list[float]:
         with double_precision():
             return [
-                float(self._value(x, self._data._replace(weights=only_column(self._data.weights, k))))
+                float(self._value(x, self.data._replace(weights=only_column(self.data.weights, k))))
                 for k in range(-self._n_path, 0)
             ]
 
     def traced(self, x):
-        return self._value_and_gradient(x, self._data)
+        return self._value_and_gradient(x, self.data)
 
     def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.array([self.value_and_gradient(point)[0] for point in points])  # compiles nothing more
@@ -219,89 +219,11 @@ def only_column(weights: np.ndarray, column: int) -> np.ndarray:
     return kept
 
 
-def _if_finite(value, gradient):
+def if_finite(value, gradient):
     """Both, or both NaN if either is not finite."""
     if np.isfinite(value) and np.isfinite(gradient).all():
         return value, gradient
     return np.nan, np.full_like(gradient, np.nan)
-
-
-class DiffraxSum(AbstractObjective):
-    """A sum of objectives and penalties; parts of which a stage uses no row are left out.
-
-    If there is a ``batch``, places of parts in the request, the gradient is that of these in place of all.
-    """
-
-    batch: Sequence[int] | None
-
-    def __init__(
-        self, request: SumRequest, x: np.ndarray | None = None, stage: Stage | None = None, least_steps: int = 2048
-    ):
-        x = request.x0 if x is None else x
-        length = max(len(part.solve.saveat) for part in request.parts)
-        rows = [len(part.solve.saveat) for part in request.parts] if stage is None else stage.rows
-        used = [k for k, n in enumerate(rows) if n]
-        factor = 1.0 if stage is None else stage.factor
-        self._used, self.batch, self._n_path = used, None, request.parts[0].n_path
-        self._picks = [request.picks[k] for k in used]
-        self.parts = [
-            DiffraxObjective(request.parts[k], x[request.picks[k]], rows[k], factor, least_steps, length) for k in used
-        ]
-        first = self.parts[0]
-        self.algorithm, self.sensitivity, self.reason = first.algorithm, first.sensitivity, first.reason
-        self.most_steps = max(part.most_steps for part in self.parts)
-        self._penalties = [compile_penalty(penalty) for penalty in request.penalties]
-
-    def value(self, x: np.ndarray) -> float:
-        total = sum(part.value(x[picks]) for part, picks in zip(self.parts, self._picks, strict=True))
-        with double_precision():
-            return total + sum(float(penalty(x)[0]) for penalty in self._penalties)
-
-    def traced(self, x):
-        total, gradient = jnp.zeros(()), jnp.zeros_like(x)
-        for part, picks in zip(self.parts, self._picks, strict=True):
-            value, slope = part.traced(x[picks])
-            total, gradient = total + value, gradient.at[picks].add(slope)
-        for penalty in self._penalties:
-            value, slope = penalty(x)
-            total, gradient = total + value, gradient + slope
-        return total, gradient
-
-    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        total, gradient = 0.0, np.zeros(x.size)
-        places, share = self._in_batch()
-        for k in places:
-            picks = self._picks[k]
-            value, slope = self.parts[k].value_and_gradient(x[picks])
-            total += value
-            gradient[picks] += slope
-        total, gradient = share * total, share * gradient
-        for penalty in self._penalties:
-            with double_precision():
-                value, slope = penalty(x)
-            total += float(value)
-            gradient += np.asarray(slope)
-        return _if_finite(total, gradient)
-
-    def path_values(self, x: np.ndarray) -> list[float]:
-        if not self._n_path:
-            return []
-        places, share = self._in_batch()
-        found = [self.parts[k].path_values(x[self._picks[k]]) for k in places]
-        return [share * sum(values) for values in zip(*found, strict=True)]
-
-    def _in_batch(self):
-        """The places of parts that are looked at, and what these are multiplied by to stand for all."""
-        if self.batch is None:
-            return range(len(self.parts)), 1.0
-        return [self._used.index(k) for k in self.batch], len(self.parts) / len(self.batch)
-
-
-@lru_cache(maxsize=64)
-def compile_penalty(penalty: Program) -> Callable:
-    """The function ``x -> (value, gradient)``."""
-    lowered = lower_program(penalty)
-    return jax.jit(jax.value_and_grad(lambda x: lowered(x)[0][0]))
 
 
 def without_constants(program: Program) -> Program:

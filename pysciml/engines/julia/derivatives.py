@@ -78,7 +78,8 @@ class Wide:
 @lru_cache(maxsize=64)
 def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: bool) -> Wide | None:
     """A right-hand side of several lanes, with derivatives for a stiff method; None if its Jacobian is too large."""
-    wide = widen_program(program, lanes, has_wide_parameters)
+    varied = range(program.inputs[2].shape[0]) if has_wide_parameters else ()
+    wide = widen_program(program, lanes, varied)
     if not is_stiff:
         return Wide(wide, lanes, has_wide_parameters)
     if wide.nodes[wide.outputs[0].node].size > FEW_WIDE_STATES * lanes:
@@ -87,7 +88,7 @@ def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: boo
     if found is None or len(found[0].nodes) > MOST_WIDE:
         return None
     entries, rows, columns = found
-    entries = widen_program(entries, lanes, has_wide_parameters)
+    entries = widen_program(entries, lanes, varied)
     derivatives = Derivatives(entries, rows, columns, False, time_gradient(wide), jvp(wide, ["u"]))
     return Wide(wide, lanes, has_wide_parameters, derivatives)
 

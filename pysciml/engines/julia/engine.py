@@ -46,6 +46,7 @@ from .environment import is_compiled
 from .fit import JuliaStages
 from .kernels import kernel_arguments, load_device
 from .loading import NO_TIMES, Loader, floats, output_size
+from .objective_lanes import add_lanes
 from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
 from .status import read_return_code
@@ -124,7 +125,7 @@ class JuliaEngine(AbstractEngine):
         solve = for_mass_matrix(request.solve)
         request = replace(request, solve=solve)
         wide, stiff = choose_lanes(request), stiff_request(request)
-        order = None if wide is None else order_alike(request, wide.lanes)
+        order = None if wide is None else order_alike(request.values, wide.lanes)
         if order is not None:
             request = replace(request, u0=request.u0[order], p=request.p[order])
         answer = self._bridge.call(
@@ -208,7 +209,8 @@ class JuliaEngine(AbstractEngine):
             np.cumsum([0, *sizes]),
             [self._load.reversed(penalty) for penalty in request.penalties],
         )
-        return JuliaObjective(self._bridge, handle, request.parts[0], parts)
+        lanes = add_lanes(self._bridge, self._load, handle, request)
+        return JuliaObjective(self._bridge, handle, request.parts[0], parts, lanes)
 
     def _make_part(self, request: ObjectiveRequest) -> "JuliaObjective":
         solve, sensitivity = request.solve, choose_sensitivity(request)
@@ -280,7 +282,12 @@ class JuliaObjective(AbstractObjective):
     """An objective that stays in Julia between calls."""
 
     def __init__(
-        self, bridge: Bridge, handle: Handle, request: ObjectiveRequest, parts: Sequence["JuliaObjective"] = ()
+        self,
+        bridge: Bridge,
+        handle: Handle,
+        request: ObjectiveRequest,
+        parts: Sequence["JuliaObjective"] = (),
+        lanes: int = 0,
     ):
         self._bridge, self.handle, self.parts = bridge, handle, parts
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
@@ -288,7 +295,8 @@ class JuliaObjective(AbstractObjective):
             refuse_reversal(self.algorithm, bool(request.solve.events) or request.solve.mass_matrix is not None)
         asked, has_mass = request.solve.algorithm, request.solve.mass_matrix is not None
         why = "asked for" if asked != "auto" else "for a mass matrix" if has_mass else _why(self.algorithm)
-        reasons = (why, explain_sensitivity(request, *words))
+        side_by_side = f"up to {lanes} experiments side by side, as lanes of a wide problem" if lanes else ""
+        reasons = (why, explain_sensitivity(request, *words), side_by_side)
         self.reason = "; ".join(filter(None, reasons))
 
     def value(self, x: np.ndarray) -> float:

@@ -117,7 +117,7 @@ class Loader:
         """The compiled Program, with what gives its products with cotangents, if anything does."""
         return {None: self.program, GENERATED: self.reversed}.get(vjp, self._taped)(program)
 
-    def _plain(self, program, vjp):
+    def plain(self, program: Program, vjp: str | None = None) -> Handle:
         """The compiled right-hand side without derivatives."""
         key = program.hash, vjp, False
         if key not in self._models:
@@ -128,7 +128,7 @@ class Loader:
         """The compiled right-hand side of several lanes, with its derivatives if there are some."""
         found = wide.derivatives
         if found is None:
-            return self._plain(wide.program, None)
+            return self.plain(wide.program)
         key = wide.program.hash, None, True
         if key not in self._models:
             self._models[key] = self._bridge.call(
@@ -147,7 +147,7 @@ class Loader:
     def model(self, program: Program, algorithm: str, vjp: str | None = None) -> Handle:
         """The compiled right-hand side, with its derivatives if the method may ask for them; ``vjp`` as in requests."""
         if algorithm in METHODS and not METHODS[algorithm].is_stiff:
-            return self._plain(program, vjp)
+            return self.plain(program, vjp)
         key = program.hash, vjp, True
         if key not in self._models:
             found = derive(program, lambda starts, rows: self._bridge.call("color_pattern", starts, rows))

@@ -1,0 +1,114 @@
+"""Experiments of one objective solved as lanes of a wide problem, whose steps reversed give all their gradients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.evaluate import evaluate_program
+from ...ir.lanes import widen_program
+from ...ir.program import Program
+from ...requests import SumRequest
+from ..alike import order_alike
+from .bridge import Bridge
+from .catalogue import METHODS
+from .checks import EXPLICIT, GENERATED, is_adaptive, stop_times
+from .embed import Handle
+from .ensemble import LANES, MOST_PARAMETERS, MOST_STATES
+from .loading import Loader
+
+MANY = 32  # experiments, from which on they are solved so: two groups of the least lanes that pay
+LEAST = 16
+SPREAD = 0.1  # of the points at which parameters of experiments are compared
+
+
+@dataclass(frozen=True, eq=False)
+class WideObjective:
+    """What experiments have in common, for several of them: parameters at the places ``varied`` are each one's own.
+
+    ``order`` lists the experiments such that neighbours are alike; ``stops`` are the stop times of all.
+    """
+
+    program: Program
+    observe: Program | None
+    lanes: int
+    varied: np.ndarray
+    order: np.ndarray
+    stops: np.ndarray
+
+
+def add_lanes(bridge: Bridge, load: Loader, handle: Handle, request: SumRequest) -> int:
+    """Have the parts of a sum solved as lanes where they can be: how many at once, 0 for none."""
+    wide = widen_objective(request)
+    if wide is None:
+        return 0
+    bridge.call(
+        "add_lanes!",
+        handle,
+        load.plain(wide.program, GENERATED),
+        None if wide.observe is None else load.reversed(wide.observe),
+        wide.lanes,
+        wide.varied,
+        wide.order,
+        wide.stops,
+    )
+    return wide.lanes
+
+
+def widen_objective(request: SumRequest) -> WideObjective | None:
+    """The lanes of a sum of objectives; None where it is of few, or they don't suit it."""
+    parts = request.parts
+    if len(parts) < MANY or not all(map(_is_simple, parts)) or len({_shape(part) for part in parts}) > 1:
+        return None
+    first = parts[0]
+    values, varied = _compare_parameters(request)
+    size = first.solve.u0.size
+    fits = [n for n in LANES if n * size < MOST_STATES and n * len(varied) <= MOST_PARAMETERS]
+    lanes = next((n for n in fits if LEAST <= n and 2 * n <= len(parts)), 0)
+    if not lanes:
+        return None
+    observe = None if first.observe is None else widen_program(first.observe, lanes, varied)
+    return WideObjective(
+        program=widen_program(first.solve.program, lanes, varied),
+        observe=observe,
+        lanes=lanes,
+        varied=varied,
+        order=order_alike(values, lanes),
+        stops=np.unique(np.concatenate([stop_times(part.solve) for part in parts])),
+    )
+
+
+def _is_simple(part):
+    """Whether an experiment's steps may be those of an explicit method, reversed, and its loss is a sum over times."""
+    solve = part.solve
+    is_plain = solve.mass_matrix is None and not solve.events and is_adaptive(solve)
+    is_explicit = solve.algorithm == "auto" or solve.algorithm in EXPLICIT and METHODS[solve.algorithm].is_continuous
+    is_reversed = part.sensitivity in ("auto", "discrete") and part.vjp == GENERATED
+    return is_plain and is_explicit and is_reversed and part.whole is None and not part.n_path
+
+
+def _shape(part):
+    """What all must have in common."""
+    solve, observe = part.solve, part.observe
+    seen = None if observe is None else observe.hash
+    return solve.program.hash, seen, part.sees_data, solve.t_span[0], solve.saveat.tobytes()
+
+
+def _compare_parameters(request):
+    """Initial states and parameters of all at x0, and the places of those that are not the same function of x in all.
+
+    Different functions differ somewhere near x0: two random points there tell.
+    """
+    rng, x0 = np.random.default_rng(0), request.x0
+    points = [x0, *(x0 + SPREAD * (1.0 + np.abs(x0)) * rng.standard_normal(x0.size) for _ in range(2))]
+    varied = np.zeros(request.parts[0].solve.p.size, dtype=bool)
+    first = None
+    for x in points:
+        with np.errstate(all="ignore"):
+            values = [
+                evaluate_program(part.parametrization, x[picks])
+                for part, picks in zip(request.parts, request.picks, strict=True)
+            ]
+        u0, p = (np.array(rows) for rows in zip(*values, strict=True))
+        first = np.hstack([u0, p]) if first is None else first
+        varied |= (p != p[0]).any(axis=0)
+    return first, np.flatnonzero(varied)
