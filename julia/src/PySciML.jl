@@ -8,10 +8,12 @@ for them is in `ext/`.
 module PySciML
 
 using ADTypes: AutoFiniteDiff
+using Base.Broadcast: Broadcasted
 using Base.Experimental: @opaque
 using Core: OpaqueClosure
 using CRC32c: crc32c
-using DiffEqBase: BrownFullBasicInit, NoInit
+using DiffEqBase: DiffEqBase, BrownFullBasicInit, NoInit
+using FastBroadcast: FastBroadcast
 using ForwardDiff: ForwardDiff, Dual, Partials, partials, value
 using LineSearches: LineSearches
 using LinearAlgebra: LinearAlgebra, BLAS, Diagonal, Tridiagonal, diag, ldiv!, lu, lu!, mul!, norm
@@ -19,10 +21,11 @@ using LinearSolve: LinearSolve
 using Optim: Optim
 using Optimisers: Optimisers
 using OrdinaryDiffEqCore: OrdinaryDiffEqCore, AutoAlgSwitch, CompositeCache, ODE_DEFAULT_NORM
+using OrdinaryDiffEqDifferentiation: OrdinaryDiffEqDifferentiation
 using OrdinaryDiffEqLowOrderRK: OrdinaryDiffEqLowOrderRK
-using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock, Rodas5P, Rosenbrock23
-using OrdinaryDiffEqTsit5: OrdinaryDiffEqTsit5, Tsit5
-using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner, Vern7
+using OrdinaryDiffEqRosenbrock: OrdinaryDiffEqRosenbrock
+using OrdinaryDiffEqTsit5: OrdinaryDiffEqTsit5
+using OrdinaryDiffEqVerner: OrdinaryDiffEqVerner
 using PrecompileTools: @compile_workload, @setup_workload
 using RuntimeGeneratedFunctions: RuntimeGeneratedFunctions, RuntimeGeneratedFunction
 using SciMLBase: SciMLBase, DiscreteCallback, ODEFunction, ODEProblem, ReturnCode, remake, solve, terminate!
@@ -43,6 +46,7 @@ include("observables.jl")
 include("derivatives.jl")
 include("dense.jl")
 include("lanes.jl")
+include("tight.jl")
 include("algorithms.jl")
 include("options.jl")
 include("automatic.jl")

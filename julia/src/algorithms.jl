@@ -66,6 +66,9 @@ const FACTORED = (:OrdinaryDiffEqRosenbrock, :OrdinaryDiffEqSDIRK, :OrdinaryDiff
 "Methods that would call the right-hand side from several threads at once; its memory is one thread's."
 const THREADED = ("KuttaPRK2p5", "PDIRK44", "ExtrapolationMidpointDeuflhard", "ExtrapolationMidpointHairerWanner")
 
+"Packages of explicit methods whose sweeps over vectors are ours."
+const TIGHT_EXPLICIT = (:OrdinaryDiffEqTsit5, :OrdinaryDiffEqVerner)
+
 "Does a method use Jacobians?"
 has_jacobian(word) = PACKAGES[word] in NEWTON_PACKAGES || startswith(word, "Implicit")
 
@@ -142,6 +145,8 @@ function build_algorithm(word, options)
     # an age of one, its default, keeps the Jacobian of the step before where that was about as long
     word == "Rosenbrock23" && !haskey(options, "jacobian_age") && (keywords[:jac_reuse_gamma_tol] = -1.0)
     word in THREADED && (keywords[:threading] = false)
+    package in TIGHT_EXPLICIT && (keywords[:thread] = Tight())
+    startswith(word, "Rodas") && :stage_limiter! in fieldnames(maker) && (keywords[:stage_limiter!] = Tight())
     package == :OrdinaryDiffEqSDIRK && :smooth_est in fieldnames(maker) && (keywords[:smooth_est] = false)
     for (name, value) in options
         merge!(keywords, family_keywords(name, value, word))

@@ -74,7 +74,7 @@ function factor_by_loops!(A, order)
         for j in (k + 1):n
             factor = A[k, j]
             @simd for i in (k + 1):n
-                A[i, j] -= A[i, k] * factor
+                A[i, j] = muladd(-A[i, k], factor, A[i, j])
             end
         end
     end
@@ -95,17 +95,18 @@ function solve_unrolled!(x, factors, b)
     return Base.Cartesian.@nif 8 n -> length(rows) == n n -> solve_unrolled!(x, matrix, rows, b, Val(n))
 end
 
+solve_unrolled!(x, A, rows, b, size::Val) = (write_tuple!(x, solve_unrolled(A, rows, b, size)); x)
+
 "What `solve_by_loops!` does, in the same order."
-@generated function solve_unrolled!(x, A, rows, b, ::Val{N}) where {N}
+@generated function solve_unrolled(A, rows, b, ::Val{N}) where {N}
     y = [Symbol(:y, k) for k in 1:N]
     lines = Any[:($(y[k]) = b[rows[$k]]) for k in 1:N]
-    append!(lines, (:($(y[i]) -= A[$i, $k] * $(y[k])) for k in 1:N for i in (k + 1):N))
+    append!(lines, (:($(y[i]) = muladd(-A[$i, $k], $(y[k]), $(y[i]))) for k in 1:N for i in (k + 1):N))
     for k in N:-1:1
         push!(lines, :($(y[k]) *= A[$k, $k]))
-        append!(lines, (:($(y[i]) -= A[$i, $k] * $(y[k])) for i in 1:(k - 1)))
+        append!(lines, (:($(y[i]) = muladd(-A[$i, $k], $(y[k]), $(y[i]))) for i in 1:(k - 1)))
     end
-    append!(lines, (:(x[$k] = $(y[k])) for k in 1:N))
-    return :(@inbounds begin $(lines...) end; return x)
+    return :(@inbounds begin $(lines...) end; return ($(y...),))
 end
 
 function solve_by_loops!(x, A, order)
@@ -116,13 +117,13 @@ function solve_by_loops!(x, A, order)
     @inbounds for k in 1:n
         factor = x[k]
         @simd for i in (k + 1):n
-            x[i] -= A[i, k] * factor
+            x[i] = muladd(-A[i, k], factor, x[i])
         end
     end
     @inbounds for k in n:-1:1
         factor = x[k] *= A[k, k]
         @simd for i in 1:(k - 1)
-            x[i] -= A[i, k] * factor
+            x[i] = muladd(-A[i, k], factor, x[i])
         end
     end
     return x
@@ -143,14 +144,14 @@ function solve_transposed!(factors::FullFactors, x)
     @inbounds for k in 1:n
         total = x[k]
         for i in 1:(k - 1)
-            total -= A[i, k] * x[i]
+            total = muladd(-A[i, k], x[i], total)
         end
         x[k] = total * A[k, k]
     end
     @inbounds for k in n:-1:1
         total = x[k]
         for i in (k + 1):n
-            total -= A[i, k] * x[i]
+            total = muladd(-A[i, k], x[i], total)
         end
         x[k] = total
     end
@@ -169,10 +170,10 @@ end
     y = [Symbol(:y, k) for k in 1:N]
     lines = Any[:($(y[k]) = x[$k]) for k in 1:N]
     for k in 1:N
-        append!(lines, (:($(y[k]) -= A[$i, $k] * $(y[i])) for i in 1:(k - 1)))
+        append!(lines, (:($(y[k]) = muladd(-A[$i, $k], $(y[i]), $(y[k]))) for i in 1:(k - 1)))
         push!(lines, :($(y[k]) *= A[$k, $k]))
     end
-    append!(lines, (:($(y[k]) -= A[$i, $k] * $(y[i])) for k in N:-1:1 for i in (k + 1):N))
+    append!(lines, (:($(y[k]) = muladd(-A[$i, $k], $(y[i]), $(y[k]))) for k in N:-1:1 for i in (k + 1):N))
     append!(lines, (:(x[rows[$k]] = $(y[k])) for k in 1:N))
     return :(@inbounds begin $(lines...) end; return x)
 end

@@ -612,3 +612,20 @@ if Base.find_package("Aqua") !== nothing
         Aqua.test_all(PySciML; ambiguities = (; recursive = false), stale_deps = (; ignore), persistent_tasks = false)
     end
 end
+
+@testset "steps of $n states by $word are OrdinaryDiffEq's own" for word in ("Tsit5", "Vern7", "Rodas4", "Rodas5P"), n in (1, 3, 8, 9)
+    rhs!(du, u, p, t) = (du .= sin.(3 .* u) .- p[1] .* circshift(u, 1) .* t; nothing)
+    problem = PySciML.make_problem(RightHandSide(rhs!), 0.1 .* collect(1:n), [1.5], (0.0, 3.0))
+    options = (; reltol = 1.0e-6, abstol = 1.0e-8, internalnorm = PySciML.Norm())
+    stock = getproperty(PySciML.LOADED[PySciML.PACKAGES[word]], Symbol(word))
+    is_stiff = startswith(word, "Rodas")
+    stock = is_stiff ? stock(; autodiff = PySciML.DIFFERENCES, linsolve = PySciML.FullSolver()) : stock()
+    theirs, ours = (PySciML.solve(problem, algorithm; options...) for algorithm in (stock, PySciML.make_algorithm(word)))
+    @test length(ours.t) == length(theirs.t)
+    @test ours.t ≈ theirs.t rtol = 1.0e-9 # the order of the sum that an error is is the compiler's
+    @test ours.u ≈ theirs.u rtol = 1.0e-10
+    @test ours(1.2345) ≈ theirs(1.2345) rtol = 1.0e-10
+    for name in (:naccept, :nreject, :nf, :njacs, :nsolve)
+        @test getproperty(ours.stats, name) == getproperty(theirs.stats, name)
+    end
+end

@@ -66,7 +66,7 @@ def test_auto_says_what_ran():
     assert ds.attrs["algorithm"] == "Tsit5"
     stiff = ps.ODEProblem(lambda t, u, p: -1e4 * (u - np.cos(t)), 0.0, (0.0, 10.0))
     ds = ps.solve(stiff, saveat=[10.0], engine="julia")
-    assert {"Rosenbrock23", "Rodas5P", "FBDF"} & set(ds.attrs["algorithm"].split(", "))
+    assert ds.attrs["algorithm"].split(", ")[-1] == "Rodas5P"
 
 
 @pytest.mark.parametrize("rtol", [1e-6, 1e-8])
@@ -77,7 +77,7 @@ def test_auto_sees_that_a_scarce_species_decays_quickly(n, rtol):
     problem = ps.ODEProblem(model, {"x": np.ones(n), "radical": np.zeros(n)}, (0, 10))
     ds = ps.solve(problem, saveat=[5.0, 10.0], rtol=rtol, atol=1e-3 * rtol, engine="julia")
     np.testing.assert_allclose(ds.x.values, np.exp([[-5.0], [-10.0]]) * np.ones(n), rtol=1e3 * rtol)
-    assert ds.attrs["algorithm"].split(", ")[-1] == ("FBDF" if n > 1 else {1e-6: "Rosenbrock23", 1e-8: "Rodas5P"}[rtol])
+    assert ds.attrs["algorithm"].split(", ")[-1] == ("FBDF" if n > 1 else "Rodas5P")
 
 
 def test_own_steps_include_both_ends():
