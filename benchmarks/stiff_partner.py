@@ -2,7 +2,8 @@
 
 ``python benchmarks/stiff_partner.py`` (Julia engine, half a minute) prints times (ms, the least of 20 calls) and errors
 of Rosenbrock23 and Rodas5P, and of the pair that ``"auto"`` is, on the small stiff problems of ``problems.py``. Errors
-are the largest over 50 save times and all states, relative to the state plus ``Problem.atol``, against Rodas5P at 1e-11.
+are the largest over 50 save times and all states, relative to the state plus ``Problem.atol``, against Rodas5P at
+1e-11.
 """
 
 import time
