@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .plotting.indices import plot_global_sensitivity
     from .plotting.learnt import plot_learnt
     from .recovery.library import Library
+    from .recovery.pysr import PySR
 
 __version__ = "0.1.0"
 
@@ -91,6 +92,7 @@ _LATE = {  # what not every script asks for is loaded when it is asked for: impo
     "plot_residuals": "plotting.fits",
     "posterior": "api.posterior",
     "profile": "api.profile",
+    "PySR": "recovery.pysr",
     "recover": "api.recover",
     "Recovered": "api.recovered",
     "sample": "api.sample",
@@ -141,6 +143,7 @@ __all__ = [
     "Poisson",
     "Positive",
     "ProblemError",
+    "PySR",
     "PySciMLError",
     "Recovered",
     "Schedule",

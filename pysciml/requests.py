@@ -260,3 +260,19 @@ class FitRequest:
     @property
     def needs(self) -> frozenset[Capability]:
         return self.objective.needs | {Capability("optimizer", stage.optimizer) for stage in self.stages}
+
+
+@dataclass(frozen=True, eq=False)
+class EquationRequest:
+    """A search for trees of operators that say each of ``outputs (sample, output)`` by ``inputs (sample, input)``.
+
+    ``operators`` take two values, ``functions`` one.
+    """
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+    operators: tuple[str, ...]
+    functions: tuple[str, ...]
+    iterations: int
+    maxsize: int
+    seed: int

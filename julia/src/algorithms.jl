@@ -75,20 +75,6 @@ has_jacobian(word) = PACKAGES[word] in NEWTON_PACKAGES || startswith(word, "Impl
 "Is a word a method for stiff problems?"
 is_stiff(word) = word != "auto" && (has_jacobian(word) || word in ("CVODE_BDF", "ARKODE"))
 
-"Packages whose solvers are compiled in an extension of ours."
-const EXTENSIONS = (OrdinaryDiffEqBDF = "PySciMLBDFExt", OrdinaryDiffEqSDIRK = "PySciMLSDIRKExt")
-
-"Say what takes so long where a package comes for the first time since an update."
-function announce(package)
-    haskey(EXTENSIONS, package) || return nothing
-    name = EXTENSIONS[package]
-    id = Base.PkgId(Base.uuid5(Base.PkgId(@__MODULE__).uuid, name), name)
-    haskey(Base.loaded_modules, id) && return nothing
-    is_there = Base.isprecompiled(id; sourcepath = joinpath(pkgdir(@__MODULE__), "ext", name * ".jl"))
-    is_there || println(stderr, "pysciml: compiling $package, once after an installation or update; takes a minute or two")
-    return nothing
-end
-
 """
     load_algorithm(spec)
 
@@ -100,13 +86,7 @@ function load_algorithm(spec)
     word == "auto" && return ""
     package = PACKAGES[word]
     haskey(LOADED, package) && return ""
-    try
-        announce(package)
-        LOADED[package] = Base.require(@__MODULE__, package)
-    catch error
-        return "the Julia package $package can't be loaded: " * strip(first(split(sprint(showerror, error), '\n')), ':')
-    end
-    return ""
+    return try_load(() -> LOADED[package] = Base.require(@__MODULE__, package), package)
 end
 
 "A spec is a word and options, `KenCarp4;linear_solver=KLU;max_order=3`; the word of it."

@@ -295,6 +295,15 @@ end
 
 return_codes() = Tuple(RETURN_CODES)
 
+"""
+    search_equations(inputs, outputs, binary, unary, iterations, maxsize, seed)
+
+Of each output, a row of `outputs`, the trees of operators that say it by `inputs` better than all smaller ones, by size: the
+codes of their nodes and their constants. A node stands behind its children; a positive code is an input, zero the next
+constant, a negative one an operator, -1 the first of `binary`, those of `unary` behind these. `load_package` comes before.
+"""
+function search_equations end
+
 "Versions of what runs, as far as it is loaded."
 function versions()
     names = ("OrdinaryDiffEqCore", "SciMLSensitivity", "Optim", "Optimisers", "PySciML")

@@ -186,8 +186,6 @@ end
 
 # ---- devices
 
-const KERNELS = Base.PkgId(Base.UUID("63c18a36-062a-441e-b654-da1e3ab1ce7c"), "KernelAbstractions")
-const CUDA = Base.PkgId(Base.UUID("052768ef-5323-5732-b1bb-66c8b64840ba"), "CUDA")
 const DEVICES = Dict{String, Any}("cpu" => Val(:cpu))
 
 """
@@ -199,15 +197,13 @@ calls after this one.
 function load_device(word)
     word = string(word)
     haskey(DEVICES, word) && return ""
-    package = word == "gpu" ? CUDA : KERNELS
-    Base.locate_package(package) === nothing && return "the Julia package $(package.name) is not in the project $(Base.active_project())"
-    try
-        found = Base.require(package)
-        word == "gpu" && !Base.invokelatest(found.functional) && return "CUDA.jl finds no GPU that works on this machine"
-        Base.require(KERNELS)
+    name = word == "gpu" ? "CUDA" : "KernelAbstractions"
+    reason = load_package(name)
+    isempty(reason) || return reason
+    found = Base.loaded_modules[OPTIONAL[name]]
+    word == "gpu" && !Base.invokelatest(found.functional) && return "CUDA.jl finds no GPU that works on this machine"
+    return try_load(name) do
+        Base.require(OPTIONAL["KernelAbstractions"])
         DEVICES[word] = Base.invokelatest(word == "gpu" ? found.CUDABackend : found.CPU)
-    catch error
-        return "the Julia package $(package.name) can't be loaded: " * strip(first(split(sprint(showerror, error), '\n')), ':')
     end
-    return ""
 end

@@ -603,6 +603,43 @@ end
     delete!(PySciML.PACKAGES, "Absent1")
 end
 
+"What a tree of `search_equations` gives; `f` are its operators."
+function read_tree((codes, constants), f, x)
+    stack, rest = Vector{Float64}[], Iterators.Stateful(constants)
+    for code in codes
+        if code >= 0
+            push!(stack, code == 0 ? fill(popfirst!(rest), size(x, 2)) : x[code, :])
+        elseif code >= -4 # of the binary ones
+            right = pop!(stack)
+            push!(stack, f[-code].(pop!(stack), right))
+        else
+            push!(stack, f[-code].(pop!(stack)))
+        end
+    end
+    return only(stack)
+end
+
+@testset "symbolic regression finds what was put in, the same again for the same seed" begin
+    reason = PySciML.load_package("SymbolicRegression")
+    if Base.find_package("SymbolicRegression") === nothing
+        @test occursin("SymbolicRegression is not in the project", reason)
+    else
+        @test isempty(reason)
+        x = [0.5 .+ mod.((1:100)' .* 0.618, 1.0); mod.((1:100)' .* 0.414, 3.0)]
+        y = [2.5 .* x[1:1, :] .* x[2:2, :]; 2.5 .* x[1:1, :] .* x[2:2, :] .- sin.(x[2:2, :])]
+        search() = Base.invokelatest(PySciML.search_equations, x, y, "+ - * /", "sin cos", 20, 15, 1)
+        misfit(tree, output) = sqrt(sum(abs2, read_tree(tree, (+, -, *, /, sin, cos), x) - output) / 100)
+        found = search()
+        for (trees, output) in zip(found, eachrow(y))
+            misfits = [misfit(tree, output) for tree in trees]
+            @test issorted(misfits; rev = true) && misfits[end] < 1.0e-5
+            @test issorted(length.(first.(trees)); lt = <=) # a larger one is better
+        end
+        @test any(length(tree[1]) <= 7 && misfit(tree, y[1, :]) < 1.0e-5 for tree in found[1])
+        @test search() == found
+    end
+end
+
 # quality, where the package for it can be had
 if Base.find_package("Aqua") !== nothing
     @eval using Aqua: Aqua

@@ -5,7 +5,7 @@ import platform
 import time
 from dataclasses import dataclass, field
 
-from ..engines.choose import choose_engine, engine_capabilities, engine_readiness
+from ..engines.choose import choose_engine, engine_capabilities, engine_extras, engine_readiness
 from ..problems.ode import ODEProblem
 from .solve import solve
 
@@ -23,13 +23,17 @@ _NEXT = {
 
 @dataclass(frozen=True)
 class EngineState:
-    """One engine on this machine: whether it is ready and why, its parts' versions, and the words that it knows."""
+    """One engine on this machine: whether it is ready and why, its parts' versions, and the words that it knows.
+
+    ``extras`` are parts that it can do without, each with its version or how to get it.
+    """
 
     ready: bool
     reason: str
     versions: dict[str, str]
     capabilities: dict[str, list[str]]
     boot: str = ""
+    extras: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +52,7 @@ class Diagnosis:
             rows.append(f"  {state.reason}")
             rows.append(f"  {'  '.join(f'{part} {version}' for part, version in state.versions.items())}")
             rows += [f"  {kind}: {' '.join(words)}" for kind, words in state.capabilities.items()]
+            rows += [f"  {part}: {said}" for part, said in state.extras.items()]
             rows += [f"  {state.boot}"] if state.boot else []
             rows.append("")
         rows.append(f"engine='auto' is {self.auto or 'none: no engine is ready'}")
@@ -66,8 +71,8 @@ def doctor(*, boot: bool = False) -> Diagnosis:
     Returns
     -------
     Diagnosis
-        ``engines`` by name, each with ``ready``, ``reason``, ``versions``, ``capabilities`` and ``boot``; ``auto``, the
-        engine that ``engine="auto"`` means here; ``next``, the next step. Its ``repr`` is a report.
+        ``engines`` by name, each with ``ready``, ``reason``, ``versions``, ``capabilities``, ``boot`` and ``extras``;
+        ``auto``, the engine that ``engine="auto"`` means here; ``next``, the next step. Its ``repr`` is a report.
 
     Raises
     ------
@@ -98,7 +103,8 @@ def _engine_state(name, boot):
         said, more = _say_failure(lambda: _boot(name), lambda why: (f"boot failed: {why}", {}))
         versions |= more
         is_ready = bool(more)
-    return EngineState(is_ready, reason, versions, capabilities, said)
+    extras = _say_failure(lambda: engine_extras(name), lambda why: {"extras": why})
+    return EngineState(is_ready, reason, versions, capabilities, said, extras)
 
 
 def _say_failure(attempt, instead):

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 import xarray as xr
 
-from ..errors import ProblemError, SolveFailed, UnsupportedByEngine
+from ..engines.choose import engine_readiness, load_engine
+from ..errors import EngineUnavailable, ProblemError, SolveFailed, UnsupportedByEngine
 from ..fitting.likelihoods import LIKELIHOODS
 from ..fitting.losses import LOSSES
 from ..fitting.optimizers import LBFGS, LevenbergMarquardt
@@ -15,9 +15,12 @@ from ..fitting.trainable import from_limits
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Input, ProgramBuilder
 from ..problems.times import read_times
-from ..recovery.library import Library, Term, evaluate_terms
+from ..recovery.candidate import AbstractSearch, Candidate
+from ..recovery.library import Library
+from ..recovery.pysr import PySR, TreeSearch
 from ..recovery.replacement import find_network, name_inputs, network_inputs, replace_network
-from ..recovery.sparse import Sparse, check_pysindy, exchanges, sparse_path
+from ..recovery.sparse import TermSearch, check_pysindy
+from ..requests import EquationRequest
 from ..tracing.layout import Entry
 from .fit import fit
 from .fit_result import FitResult
@@ -25,9 +28,9 @@ from .fitted import SQUARES, over_of
 from .recovered import Recovered
 from .solve import solve
 
-METHODS = ("pysindy",)
 PATIENCE = 2  # candidates in a row that are worse than the best before the search ends
-EXCHANGES = 8  # of a term for another, at most, that are tried at once
+ENOUGH = 500  # samples that symbolic regression looks at: its time grows with them
+SEARCHES = "julia"  # the engine with symbolic regression
 PRECISION = 10.0  # times the relative tolerance: what a solve's own error may be
 
 
@@ -39,37 +42,40 @@ def recover(
     held_out: xr.Dataset | None = None,
     most_terms: int | None = None,
     samples: int = 200,
-    method: str = "pysindy",
+    method: str | PySR = "pysindy",
     progress: bool = False,
     **options,
 ) -> Recovered:
     """Return equations for what a network of a fit learnt, fitted in its place.
 
     The network is evaluated along the fitted solution; sparse regression finds the few terms of a library that say the
-    same, for each number of terms; these take the network's place in the model, from the simplest on, and their factors
-    are fitted to the data again together with whatever else was trained.
+    same, for each number of terms, or symbolic regression breeds equations that do; these take the network's place in
+    the model, from the simplest on, and their constants are fitted to the data again together with whatever else was
+    trained.
 
     Parameters
     ----------
     result : FitResult
         A fit in which a network was trained.
     library : Library, optional
-        The candidate terms. None is ``Library()``: monomials to degree 3, sine and cosine of each input.
+        The candidate terms. None is ``Library()``: monomials to degree 3, sine and cosine of each input. Symbolic
+        regression takes its functions.
     network : str, optional
         Name of the network; may be left out if there is one.
     held_out : xarray.Dataset, optional
         Data that the fit did not see, in the form of its data: each candidate's error there is reported, and decides
         nothing.
     most_terms : int, optional
-        Most terms of a candidate, over all outputs; 4 an output where left out.
+        Most terms of a candidate of sparse regression, over all outputs; 4 an output where left out.
     samples : int, default 200
         Points along each experiment's solution, evenly in time (dimensionless).
-    method : {"pysindy"}, default "pysindy"
-        Whose sparse regression it is.
+    method : {"pysindy", "pysr"} or PySR, default "pysindy"
+        Sparse regression by pysindy, or the symbolic regression of PySR in Julia; :class:`PySR` has its options. Either
+        takes fits of any engine.
     progress : bool, default False
         Show each refit's bar.
     **options
-        Those of :func:`fit` for the refits; factors are trained beside whatever is ``trainable``. Loss (of a word),
+        Those of :func:`fit` for the refits; constants are trained beside whatever is ``trainable``. Loss (of a word),
         engine, tolerances and what is trained are the result's where left out; the optimizer is
         :class:`LevenbergMarquardt` for a sum of squares, else :class:`LBFGS`. From what the regression found the whole
         span is fitted at once (``strategy=()``), and gradients aren't verified again.
@@ -84,6 +90,8 @@ def recover(
     ProblemError
         If the result has no such network, or was fitted with a loss, weights, priors or penalties that it doesn't hold
         and that are not given again; if pysindy is missing.
+    EngineUnavailable
+        For "pysr" where Julia isn't ready, or lacks the package SymbolicRegression; it says how to get them.
     UnsupportedByEngine
         For other methods, and where events change parameters.
     SolveFailed
@@ -92,18 +100,28 @@ def recover(
     Notes
     -----
     The best candidate has the least ``n log(loss) + k log(n) + 2 log(c)``, of a likelihood ``2 loss`` in place of the
-    first, with n data and k terms, which can be chosen in c ways (the extended Bayesian information criterion: of so
-    many choices some fit the noise); a loss below what the solves' tolerance leaves counts as that. The search ends
-    when two candidates in a row are worse than the best before them. A network that learnt noisy data says something
-    else than they do; so the best is then changed, a term of it left out, or one or two exchanged for another, as long
-    as that makes it better in the model. Those exchanges are tried that say best what the network does. (Each candidate
-    compiles anew on diffrax, which takes seconds.)
+    first, with n data and k constants, of a form that can be chosen in c ways (the extended Bayesian information
+    criterion: of so many choices some fit the noise); a loss below what the solves' tolerance leaves counts as that. Of
+    sparse regression, k counts terms and c the ways to choose so many of the library; of symbolic regression, c is the
+    square root of the number of texts of so many symbols, taken from operators, functions, inputs and one for a
+    constant: so many differ about (of nine symbols 4, 12, 31 and 160 for sizes of 3 to 6). The search ends when two
+    candidates in a row are worse than the best before them. A network that learnt noisy data says something else than
+    they do; so the best is then changed, a term of it left out, or one or two exchanged for another (of symbolic
+    regression: an output's equation for one that is simpler or closer), as long as that makes it better in the model.
+    Those exchanges are tried that say best what the network does. (Each candidate compiles anew on diffrax, which takes
+    seconds.)
+
+    Symbolic regression gives of each output the trees that are better than all simpler ones. They are written as sums
+    of terms, so that no constant is there twice; candidates are those of them, or of parts of them, that are best at
+    some price of a symbol, in units of the logarithm of the error.
 
     References
     ----------
     Brunton, Proctor, Kutz (2016), Discovering governing equations from data by sparse identification of nonlinear
     dynamical systems, doi:10.1073/pnas.1517384113
     Kaptanoglu et al. (2022), PySINDy, doi:10.21105/joss.03994
+    Cranmer (2023), Interpretable machine learning for science with PySR and SymbolicRegression.jl,
+    doi:10.48550/arXiv.2305.01582
     Chen, Chen (2008), Extended Bayesian information criteria for model selection with large model spaces,
     doi:10.1093/biomet/asn034
 
@@ -114,28 +132,32 @@ def recover(
     >>> ps.recover(result, ps.Library(degree=2)).equations  # doctest: +SKIP
     {'net[0]': '-0.024*hare*lynx', 'net[1]': '0.023*hare*lynx'}
     """
-    _check(result, library, method, samples, most_terms)
+    pysr = _check(result, library, method, samples, most_terms)
+    library = library or Library()
     entry = find_network(result.problem, network)
-    words = _fit_words(result, entry, options)
-    terms = (library or Library()).terms(entry.network.in_size)
+    words = _fit_words(result, entry, options) | {"progress": progress}
     inputs, outputs = _sample(result, entry, samples)
-    names = name_inputs(result.problem, entry)
-    columns = evaluate_terms(terms, inputs)
-    path = sparse_path(columns, outputs, most_terms or 4 * entry.network.out_size)
+    if pysr is None:
+        terms = library.terms(entry.network.in_size)
+        candidates: AbstractSearch = TermSearch(terms, inputs, outputs, most_terms or 4 * entry.network.out_size)
+    else:
+        candidates = _search_trees(pysr, library, inputs, outputs)
+    path = candidates.path()
     if not path:
         raise ProblemError(f"recover: {entry.name!r} is zero along the fit, so there is nothing to say by equations")
-    search = _Search(result, entry, terms, words | {"progress": progress}, held_out)
-    path, found = search.exchange(columns, outputs, path, search.follow(path))
+    search = _Search(result, entry, candidates, words, held_out)
+    found = search.exchange(search.follow(path))
     best = min(range(len(found)), key=lambda k: found[k].criterion)
     chosen = found[best].result
     if chosen is None:
         raise SolveFailed("recover: the model could not be solved with any of the candidates; see ps.Library")
-    values = [one.coefficients for one in path]
-    values[: len(found)] = [_read_coefficients(one, start) for one, start in zip(found, values, strict=False)]
+    tried = {one.candidate.form for one in found}
+    found += [_Refit(one, None, (), np.nan, np.nan) for one in path if one.form not in tried]
+    names = name_inputs(result.problem, entry)
     return Recovered(
-        equations=_equations(entry, terms, values[best], names),
+        equations=_equations(entry, found[best], names),
         result=chosen,
-        candidates=_table([_equations(entry, terms, one, names) for one in values], path, found),
+        candidates=_table(entry, found, names),
         best=best,
         samples=xr.Dataset(
             {"inputs": (("sample", "input"), inputs), "outputs": (("sample", "output"), outputs)},
@@ -144,19 +166,18 @@ def recover(
     )
 
 
-def _check(result, library, method, samples, most_terms):
-    """Refuse arguments that can't be."""
+def _check(result, library, method, samples, most_terms) -> PySR | None:
+    """Refuse arguments that can't be; the method, None for pysindy."""
     if not isinstance(result, FitResult):
         raise ProblemError(f"recover: give what ps.fit returned, got {type(result).__name__}")
     if library is not None and not isinstance(library, Library):
         raise ProblemError(f"recover: library must be a ps.Library(degree=..., functions=...), got {library!r}")
-    if str(method).lower() == "pysr":
-        raise UnsupportedByEngine(
-            "recover: PySR starts Julia by juliacall, and a process has one Julia, which is the Julia engine's here; "
-            "use method='pysindy', or give the .samples of what this returns to PySR in a process of its own"
-        )
-    if method not in METHODS:
-        raise UnsupportedByEngine(f"recover: unknown method {method!r}; it is 'pysindy'")
+    if isinstance(method, str) and method.lower() == "pysr":
+        method = PySR()
+    if method != "pysindy" and not isinstance(method, PySR):
+        raise UnsupportedByEngine(f"recover: unknown method {method!r}; it is 'pysindy', 'pysr' or a ps.PySR(...)")
+    if isinstance(method, PySR) and most_terms is not None:
+        raise ProblemError("recover: most_terms is of method='pysindy'; give ps.PySR(maxsize=...)")
     for word, value in (("samples", samples), ("most_terms", most_terms)):
         is_left_out = word == "most_terms" and value is None
         if not is_left_out and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
@@ -164,7 +185,13 @@ def _check(result, library, method, samples, most_terms):
     changed = {name for event in result.problem.events for name in getattr(event, "changed", ())}
     if changed & set(result.problem.p_layout.names):
         raise UnsupportedByEngine("recover: events that change parameters are not supported by any engine")
+    if isinstance(method, PySR):
+        is_ready, why = engine_readiness(SEARCHES)
+        if not is_ready:
+            raise EngineUnavailable(f"recover: method='pysr' searches in Julia, which isn't ready: {why}")
+        return method
     check_pysindy()
+    return None
 
 
 def _fit_words(result: FitResult, entry: Entry, options: dict) -> dict:
@@ -209,14 +236,44 @@ def _sample(result: FitResult, entry: Entry, samples: int) -> tuple[np.ndarray, 
     return inputs, evaluate_program(program, result.problem.p_values[entry.slice], inputs)[0]
 
 
+def _search_trees(method: PySR, library: Library, inputs: np.ndarray, outputs: np.ndarray) -> TreeSearch:
+    """Symbolic regression of each output, relative to its size."""
+    sizes = np.sqrt(np.mean(outputs**2, axis=0))
+    few = slice(None, None, -(-len(inputs) // ENOUGH))
+    request = EquationRequest(
+        inputs=inputs[few],
+        outputs=outputs[few] / np.where(sizes > 0, sizes, 1.0),
+        operators=method.operators,
+        functions=library.functions,
+        iterations=method.iterations,
+        maxsize=method.maxsize,
+        seed=method.seed,
+    )
+    trees = load_engine(SEARCHES).search_equations(request)
+    return TreeSearch(trees, (*method.operators, *library.functions), inputs, outputs)
+
+
 @dataclass(frozen=True, eq=False)
 class _Refit:
-    """A candidate inside the model: its fit (None where that failed) and the names of its factors."""
+    """A candidate inside the model: its fit, None where that failed or there was none, and its constants' names."""
 
+    candidate: Candidate
     result: FitResult | None
     names: tuple[str, ...]
     criterion: float
     held_out: float
+
+    @property
+    def loss(self) -> float:
+        return self.criterion if self.result is None else self.result.loss
+
+    @property
+    def constants(self) -> list[float]:
+        """As they were fitted, those of the regression where there is no fit."""
+        if self.result is None:
+            return [value for one in self.candidate.equations for value in one.constants]
+        problem = self.result.problem
+        return [problem.p_values[problem.p_layout[name].start] for name in self.names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,21 +282,22 @@ class _Search:
 
     result: FitResult
     entry: Entry
-    terms: tuple[Term, ...]
+    candidates: AbstractSearch
     words: dict
     held_out: xr.Dataset | None
 
-    def fit(self, candidate: Sparse) -> _Refit:
+    def fit(self, candidate: Candidate) -> _Refit:
         """A fit with one candidate."""
-        problem, names = replace_network(self.result.problem, self.entry, self.terms, candidate.coefficients)
+        problem, names = replace_network(self.result.problem, self.entry, candidate.equations)
         own = self.words | {"trainable": self.words["trainable"] | dict.fromkeys(names, True)}
         try:
             fitted = fit(problem, self.result.data, **own)
-            return _Refit(fitted, names, _criterion(fitted, candidate), _held_out_error(fitted, self.held_out))
+            held_out = _held_out_error(fitted, self.held_out)
+            return _Refit(candidate, fitted, names, _criterion(fitted, candidate), held_out)
         except SolveFailed:
-            return _Refit(None, names, np.inf, np.inf)
+            return _Refit(candidate, None, names, np.inf, np.inf)
 
-    def follow(self, path: list[Sparse]) -> list[_Refit]:
+    def follow(self, path: list[Candidate]) -> list[_Refit]:
         """Fits with one candidate after the other, until they get no better."""
         found: list[_Refit] = []
         least, worse = np.inf, 0
@@ -252,31 +310,29 @@ class _Search:
                 break
         return found
 
-    def exchange(self, columns, outputs, path, found) -> tuple[list[Sparse], list[_Refit]]:
-        """Exchanges in the best candidate, as long as they make it better; all candidates, the fitted ones first."""
-        tried, fits = path[: len(found)], list(found)
-        known = {one.coefficients.astype(bool).tobytes() for one in tried}
-        best = int(np.argmin([one.criterion for one in fits]))
-        while (chosen := fits[best].result) is not None and chosen.loss > _floor(chosen):
-            for candidate in exchanges(columns, outputs, tried[best].coefficients, EXCHANGES):
-                support = candidate.coefficients.astype(bool).tobytes()
-                if support in known:
+    def exchange(self, found: list[_Refit]) -> list[_Refit]:
+        """The same, and what came of changes of the best one, as long as they make it better."""
+        found = list(found)
+        known = {one.candidate.form for one in found}
+        best = min(found, key=lambda one: one.criterion)
+        while best.result is not None and best.result.loss > _floor(best.result):
+            for candidate in self.candidates.near(best.candidate):
+                if candidate.form in known:
                     continue
-                known.add(support)
-                tried.append(candidate)
-                fits.append(self.fit(candidate))
-                if fits[-1].criterion < fits[best].criterion:
-                    best = len(fits) - 1
+                known.add(candidate.form)
+                found.append(self.fit(candidate))
+                if found[-1].criterion < best.criterion:
+                    best = found[-1]
                     break
             else:
                 break
-        return [*tried, *(one for one in path if one.coefficients.astype(bool).tobytes() not in known)], fits
+        return found
 
 
-def _criterion(fitted: FitResult, candidate: Sparse) -> float:
+def _criterion(fitted: FitResult, candidate: Candidate) -> float:
     """The extended Bayesian information criterion up to a constant."""
-    n, k = sum(int(np.isfinite(fitted.data[name]).sum()) for name in fitted.settings["scales"]), candidate.n_terms
-    paid = k * np.log(n) + 2 * np.log(comb(candidate.coefficients.size, k))
+    n = sum(int(np.isfinite(fitted.data[name]).sum()) for name in fitted.settings["scales"])
+    paid = candidate.n_terms * np.log(n) + 2 * candidate.log_choices
     said = fitted.settings["loss"]
     if any(f"{kind.__name__}(" in said for kind in LIKELIHOODS):
         return 2 * fitted.loss + paid
@@ -304,45 +360,27 @@ def _held_out_error(fitted: FitResult, held_out: xr.Dataset | None) -> float:
     return float(np.sqrt(np.nanmean(np.concatenate([one.ravel() for one in squares]))))
 
 
-def _read_coefficients(refit: _Refit, start: np.ndarray) -> np.ndarray:
-    """The coefficients ``(output, term)`` as they were fitted, those of the regression where the fit failed."""
-    values = np.array(start)
-    if refit.result is not None:
-        problem = refit.result.problem
-        values[np.nonzero(start)] = [problem.p_values[problem.p_layout[name].start] for name in refit.names]
-    return values
-
-
-def _equations(entry: Entry, terms: tuple[Term, ...], coefficients: np.ndarray, names: tuple[str, ...]):
+def _equations(entry: Entry, refit: _Refit, names: tuple[str, ...]) -> dict[str, str]:
     """Text by output."""
-    found = {}
-    for j, row in enumerate(coefficients):
-        parts = []
-        for term, factor in zip(terms, row, strict=True):
-            if factor:
-                text = term.text(names)
-                parts.append(f"{factor:.4g}" + ("" if text == "1" else f"*{text}"))
-        found[f"{entry.name}[{j}]"] = " + ".join(parts).replace("+ -", "- ") or "0"
-    return found
+    constants = iter(refit.constants)
+    return {f"{entry.name}[{j}]": one.text(names, constants) for j, one in enumerate(refit.candidate.equations)}
 
 
-def _table(equations, path, found) -> xr.Dataset:
+def _table(entry: Entry, found: list[_Refit], names: tuple[str, ...]) -> xr.Dataset:
     """All candidates, refitted or not."""
-    n = len(path)
-
-    def column(values):
-        return ("candidate", np.array([*values, *[np.nan] * (n - len(found))], dtype=float))
-
-    texts = ["; ".join(f"{name} = {text}" for name, text in one.items()) for one in equations]
-    error = [float(np.sqrt(np.mean(one.error**2))) for one in path]
-    return xr.Dataset(
-        {
-            "equation": ("candidate", np.array(texts, dtype=object)),
-            "n_terms": ("candidate", np.array([one.n_terms for one in path])),
-            "error": ("candidate", np.array(error), {"long_name": "relative error against the network"}),
-            "loss": column([np.inf if one.result is None else one.result.loss for one in found]),
-            "criterion": column([one.criterion for one in found]),
-            "held_out": column([one.held_out for one in found]),
-        },
-        {"candidate": np.arange(n)},
-    )
+    texts = ("; ".join(f"{name} = {text}" for name, text in _equations(entry, one, names).items()) for one in found)
+    columns: dict[str, list] = {
+        "equation": list(texts),
+        "n_terms": [one.candidate.n_terms for one in found],
+        "complexity": [one.candidate.complexity for one in found],
+        "error": [float(np.sqrt(np.mean(one.candidate.error**2))) for one in found],
+        "loss": [one.loss for one in found],
+        "criterion": [one.criterion for one in found],
+        "held_out": [one.held_out for one in found],
+    }
+    if found[0].candidate.complexity is None:
+        del columns["complexity"]
+    columns["equation"] = np.array(columns["equation"], dtype=object)
+    table = xr.Dataset({name: ("candidate", values) for name, values in columns.items()})
+    table.error.attrs["long_name"] = "relative error against the network"
+    return table.assign_coords(candidate=np.arange(len(found)))

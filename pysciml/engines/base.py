@@ -14,7 +14,7 @@ from ..errors import UnsupportedByEngine
 from ..fitting.stages import Stage
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Program
-from ..requests import Capability, EnsembleRequest, FitRequest, SolveRequest, SumRequest
+from ..requests import Capability, EnsembleRequest, EquationRequest, FitRequest, SolveRequest, SumRequest
 
 
 class Option(NamedTuple):
@@ -306,6 +306,13 @@ class AbstractEngine(ABC):
 
         A killed fit goes on from what it left in a ``folder``.
         """
+
+    def search_equations(self, request: EquationRequest) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        """Of each output the trees that are better than all simpler ones, by size: nodes and constants.
+
+        Nodes are codes as in ``recovery.trees.read_tree``. Only where the capability ``("recovery", "pysr")`` is there.
+        """
+        raise NotImplementedError
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         """The output ``(time, observable)`` of ``program`` at times ``t (time,)`` and states ``u (time, state)``.

@@ -54,6 +54,11 @@ def engine_readiness(name: str) -> tuple[bool, str]:
     return True, "installed"
 
 
+def engine_extras(name: str) -> dict[str, str]:
+    """Optional parts of an engine, each with its version or how to get it; starts nothing."""
+    return _folder(name, "optional").optional_packages() if name == "julia" else {}
+
+
 @cache
 def _first_ready() -> str:
     """The engine of ``"auto"``, looked for once a process."""

@@ -10,40 +10,9 @@ from ..errors import ProblemError
 from ..ir.evaluate import evaluate_program
 from ..ir.program import Input, ProgramBuilder
 from ..words import nearest
+from .terms import Call, Part, Sum, Term
 
 FUNCTIONS = ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh")
-
-
-@dataclass(frozen=True)
-class Term:
-    """A monomial of the inputs with these exponents, or a function of it."""
-
-    powers: tuple[int, ...]
-    function: str | None = None
-
-    def text(self, names: Sequence[str]) -> str:
-        """As Python would compute it."""
-        factors = [name if n == 1 else f"{name}**{n}" for name, n in zip(names, self.powers, strict=True) if n]
-        monomial = "*".join(factors) or "1"
-        return f"{self.function}({monomial})" if self.function else monomial
-
-    def word(self, names: Sequence[str]) -> str:
-        """As part of an identifier: ``hare2_lynx``, ``sin_hare``."""
-        factors = [name if n == 1 else f"{name}{n}" for name, n in zip(names, self.powers, strict=True) if n]
-        return "_".join(([self.function] if self.function else []) + factors) or "1"
-
-    def record(self, builder: ProgramBuilder, inputs: Sequence[int]) -> int:
-        """The node of the term, on the nodes of the inputs."""
-        node = None
-        for position, n in zip(inputs, self.powers, strict=True):
-            if n:
-                factor = position if n == 1 else builder.add("integer_power", (position,), (n,))
-                node = factor if node is None else builder.add("mul", (node, factor))
-        if node is None:
-            one = builder.constant(1.0)
-            shape = builder.nodes[inputs[0]].shape
-            return builder.add("broadcast", (one,), (shape,)) if shape else one
-        return builder.add(self.function, (node,)) if self.function else node
 
 
 @dataclass(frozen=True)
@@ -61,6 +30,10 @@ class Library:
     ------
     ProblemError
         For a degree that isn't a non-negative integer and for unknown functions.
+
+    Notes
+    -----
+    Of this the search of :class:`PySR` takes the functions, and applies them to whatever it finds.
 
     Examples
     --------
@@ -87,13 +60,13 @@ class Library:
         found = []
         for degree in range(self.degree + 1):
             for chosen in combinations_with_replacement(range(n_inputs), degree):
-                found.append(Term(tuple(chosen.count(k) for k in range(n_inputs))))
-        alone = [tuple(int(i == k) for i in range(n_inputs)) for k in range(n_inputs)]
-        return (*found, *(Term(powers, word) for word in self.functions for powers in alone))
+                found.append(Term(tuple((k, chosen.count(k)) for k in range(n_inputs) if k in chosen)))
+        alone = [Sum((Part(Term(((k, 1),)), 1.0, False),)) for k in range(n_inputs)]
+        return (*found, *(Term(((Call(word, one), 1),)) for word in self.functions for one in alone))
 
 
-def evaluate_terms(terms: Sequence[Term], inputs: np.ndarray) -> np.ndarray:
-    """The terms ``(sample, term)`` at the inputs ``(sample, input)``."""
+def evaluate_terms(terms: Sequence[Term | Sum], inputs: np.ndarray) -> np.ndarray:
+    """The terms, or sums of such, ``(sample, term)`` at the inputs ``(sample, input)``."""
     n = inputs.shape[0]
     builder = ProgramBuilder([Input(f"x{k}", (n,)) for k in range(inputs.shape[1])])
     nodes = [term.record(builder, range(inputs.shape[1])) for term in terms]

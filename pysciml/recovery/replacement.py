@@ -1,6 +1,6 @@
 """A problem in which equations stand in the place of a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..problems.events import TracedEvent
 from ..problems.names import check_disjoint
 from ..problems.ode import ODEProblem
 from ..tracing.layout import Entry, make_layout
-from .library import Term
+from .terms import Sum
 
 
 def find_network(problem: ODEProblem, name: str | None) -> Entry:
@@ -64,30 +64,31 @@ def _element_names(layout):
             yield entry.name if not entry.shape else f"{entry.name}_{k}"
 
 
-def replace_network(
-    problem: ODEProblem, entry: Entry, terms: Sequence[Term], coefficients: np.ndarray
-) -> tuple[ODEProblem, tuple[str, ...]]:
-    """The problem with a sum of terms in the network's place, and the names of its new parameters.
+def replace_network(problem: ODEProblem, entry: Entry, equations: Sequence[Sum]) -> tuple[ODEProblem, tuple[str, ...]]:
+    """The problem with equations, one an output, in the network's place, and the names of its new parameters.
 
-    ``coefficients (output, term)`` that aren't zero become a parameter each, after the term that it belongs to.
+    These are the constants of one equation after the other.
     """
     inputs = name_inputs(problem, entry)
-    places = [(int(j), int(k)) for j, k in zip(*np.nonzero(coefficients), strict=True)]
-    names = tuple(_name(entry, j, terms[k].word(inputs)) for j, k in places)
+    prefixes = [entry.name] if len(equations) == 1 else [f"{entry.name}{j}" for j in range(len(equations))]
+    labels = {
+        name: f"{label} in {entry.name}[{j}]"
+        for j, (prefix, equation) in enumerate(zip(prefixes, equations, strict=True))
+        for name, label in equation.name_constants(prefix, inputs).items()
+    }
+    names = tuple(labels)
     check_disjoint(problem.u_layout.names, (*problem.p_layout.names, *names), problem.y_layout.names)
     kept = [one for one in problem.p_layout.entries if one.name != entry.name]
     items = {one.name: (one.shape, one.network or one.table, one.is_float) for one in kept}
     layout = make_layout("record", items | dict.fromkeys(names, ((), None, True)))
     values = np.concatenate([problem.p_values[: entry.start], problem.p_values[entry.start + entry.size :]])
-    values = np.concatenate([values, [coefficients[place] for place in places]])
+    values = np.concatenate([values, *(equation.constants for equation in equations)])
 
     def change(program, p_input):
         if program is None:
             return None
-        program = _place_terms(program, entry, terms, places, values.size, p_input)
-        return simplify_program(program)
+        return simplify_program(_place_equations(program, entry, equations, values.size, p_input))
 
-    labels = {j: f"{entry.name}[{j}]" for j in range(entry.network.out_size)}
     fields = problem.fields()
     fields |= {
         "program": change(problem.program, 2),
@@ -102,30 +103,26 @@ def replace_network(
         "p_layout": layout,
         "p_values": values,
         "dims": {name: d for name, d in problem.dims.items() if name != entry.name} | dict.fromkeys(names, ()),
-        "long_names": dict(problem.long_names)
-        | {n: f"factor of {terms[k].text(inputs)} in {labels[j]}" for n, (j, k) in zip(names, places, strict=True)},
+        "long_names": dict(problem.long_names) | labels,
     }
     return ODEProblem.from_fields(**fields), names
 
 
-def _name(entry, output, word):
-    return f"{entry.name}_{word}" if entry.network.out_size == 1 else f"{entry.name}{output}_{word}"
-
-
-def _place_terms(program: Program, entry: Entry, terms, places, n_parameters: int, p_input: int) -> Program:
+def _place_equations(program: Program, entry: Entry, equations, n_parameters: int, p_input: int) -> Program:
     """The Program on the new parameters: the old ones, zeros for the weights, of which nothing is left."""
     calls = set(find_calls(program, entry.start, entry.size))
     builder = ProgramBuilder()
     shapes = [(n_parameters,) if k == p_input else item.shape for k, item in enumerate(program.inputs)]
     arguments = [builder.add_input(item.name, shape) for item, shape in zip(program.inputs, shapes, strict=True)]
-    n_kept, p = n_parameters - len(places), arguments[p_input]
+    n_constants = sum(len(one.constants) for one in equations)
+    n_kept, p = n_parameters - n_constants, arguments[p_input]
 
     def cut(start, size):
         return [builder.add("slice", (p,), ((start,), (size,), (1,)))] if size else []
 
     parts = [*cut(0, entry.start), builder.constant(np.zeros(entry.size)), *cut(entry.start, n_kept - entry.start)]
     arguments[p_input] = builder.add("concatenate", parts, (0,)) if len(parts) > 1 else parts[0]
-    factors = [builder.add("reshape", cut(n_kept + i, 1), ((),)) for i in range(len(places))]
+    constants = [builder.add("reshape", cut(n_kept + i, 1), ((),)) for i in range(n_constants)]
     new: list[int] = []
     for position, node in enumerate(program.nodes):
         if node.op == "input":
@@ -133,28 +130,19 @@ def _place_terms(program: Program, entry: Entry, terms, places, n_parameters: in
         elif node.op == "constant":
             new.append(builder.constant(program.constants[node.attrs[0]]))
         elif position in calls:
-            sums = [
-                [(terms[k], factor) for (j, k), factor in zip(places, factors, strict=True) if j == output]
-                for output in range(entry.network.out_size)
-            ]
-            new.append(_add_sums(builder, new[node.args[1]], sums))
+            new.append(_add_equations(builder, new[node.args[1]], equations, iter(constants)))
         else:
             new.append(builder.add(node.op, (new[i] for i in node.args), node.attrs, node.origin))
     return builder.build((output.name, new[output.node]) for output in program.outputs)
 
 
-def _add_sums(builder: ProgramBuilder, x: int, sums) -> int:
-    """The node ``(..., output)`` of sums of terms with their factors, on the inputs ``(..., input)`` of a network."""
+def _add_equations(builder: ProgramBuilder, x: int, equations: Sequence[Sum], constants: Iterator[int]) -> int:
+    """The node ``(..., output)`` of equations with their constants, on the inputs ``(..., input)`` of a network."""
     *batch, n_inputs = builder.nodes[x].shape
     batch, ones = tuple(batch), (1,) * (len(batch) + 1)
     inputs = []
     for k in range(n_inputs):
         part = builder.add("slice", (x,), ((*(0 for _ in batch), k), (*batch, 1), ones))
         inputs.append(builder.add("reshape", (part,), (batch,)))
-    outputs = []
-    for parts in sums:
-        total = builder.constant(np.zeros(batch))
-        for term, factor in parts:
-            total = builder.add("add", (total, builder.add("mul", (factor, term.record(builder, inputs)))))
-        outputs.append(builder.add("reshape", (total,), ((*batch, 1),)))
+    outputs = [builder.add("reshape", (one.record(builder, inputs, constants),), ((*batch, 1),)) for one in equations]
     return builder.add("concatenate", outputs, (len(batch),)) if len(outputs) > 1 else outputs[0]

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import combinations
+from math import comb, log
 
 import numpy as np
 
 from ..errors import ProblemError
+from .candidate import AbstractSearch, Candidate, relative_error
+from .library import evaluate_terms
+from .terms import Part, Sum, Term
 
 DEPENDENT = 1e-8  # share of a column that isn't in the span of simpler ones, below which it says nothing new
-TINY = np.finfo(float).tiny
+EXCHANGES = 8  # of a term for another, at most, that are tried at once
 RIDGE = 1e-10  # of the searches, on columns of length one: their coefficients are computed again without it
 
 
@@ -25,6 +29,32 @@ class Sparse:
     @property
     def n_terms(self) -> int:
         return int(np.count_nonzero(self.coefficients))
+
+
+class TermSearch(AbstractSearch):
+    """Sums of a library's terms."""
+
+    def __init__(self, terms: Sequence[Term], inputs: np.ndarray, outputs: np.ndarray, most_terms: int):
+        self._terms, self._outputs, self._most_terms = tuple(terms), outputs, most_terms
+        self._columns = evaluate_terms(terms, inputs)
+
+    def path(self) -> list[Candidate]:
+        return [self._candidate(one) for one in sparse_path(self._columns, self._outputs, self._most_terms)]
+
+    def near(self, candidate: Candidate) -> list[Candidate]:
+        coefficients = np.zeros((len(candidate.equations), len(self._terms)))
+        for row, equation in zip(coefficients, candidate.equations, strict=True):
+            for part in equation.parts:
+                row[self._terms.index(part.term)] = part.factor
+        found = exchanges(self._columns, self._outputs, coefficients, EXCHANGES)
+        return [self._candidate(one) for one in found]
+
+    def _candidate(self, sparse):
+        equations = tuple(
+            Sum(tuple(Part(term, float(factor)) for term, factor in zip(self._terms, row, strict=True) if factor))
+            for row in sparse.coefficients
+        )
+        return Candidate(equations, sparse.error, log(comb(sparse.coefficients.size, sparse.n_terms)))
 
 
 def check_pysindy() -> None:
@@ -85,12 +115,12 @@ def exchanges(columns: np.ndarray, outputs: np.ndarray, coefficients: np.ndarray
 def _with_support(columns, outputs, coefficients, j, support) -> Sparse:
     """Other terms for one output."""
     changed = coefficients.copy()
-    changed[j] = _solve(columns, outputs[:, j], support)
+    changed[j] = solve_factors(columns, outputs[:, j], support)
     left = outputs - columns @ changed.T
-    return Sparse(changed, np.sqrt(np.sum(left**2, axis=0) / np.maximum(np.sum(outputs**2, axis=0), TINY)))
+    return Sparse(changed, relative_error(left, outputs))
 
 
-def _solve(columns, output, support):
+def solve_factors(columns: np.ndarray, output: np.ndarray, support: Sequence[int] | np.ndarray) -> np.ndarray:
     """The coefficients ``(term,)`` of some terms by least squares."""
     full = np.zeros(columns.shape[1])
     size = np.linalg.norm(columns[:, support], axis=0)
@@ -122,7 +152,7 @@ def _path_of(columns, kept, output, most_terms) -> list[tuple[np.ndarray, float]
         return [best[0]]
     for support in _supports(columns[:, kept], output, most_terms):
         chosen = [kept[k] for k in support]
-        full = _solve(columns, output, chosen)
+        full = solve_factors(columns, output, chosen)
         left = output - columns[:, chosen] @ full[chosen]
         error = float(left @ left) / total
         if len(chosen) not in best or error < best[len(chosen)][1]:

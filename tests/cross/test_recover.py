@@ -5,6 +5,7 @@ import pytest
 from support.engines import ENGINES, require_engine
 
 import pysciml as ps
+from pysciml.engines.julia.optional import find_version
 
 TIMES = np.linspace(0, 3, 25)
 U0 = {"u": 0.44, "v": 4.6}
@@ -62,3 +63,28 @@ def test_candidates_are_listed_by_complexity(recovered):
     np.testing.assert_allclose(result.p.net(inputs), found.samples.outputs, rtol=1e-12)
     assert found.samples.input.values.tolist() == ["u", "v"]
     assert "net[0] = -0.9" in repr(found) and "* " in repr(found)
+
+
+@pytest.mark.parametrize("recovered", ["julia"], indirect=True)
+def test_symbolic_regression_finds_it_too(recovered):
+    result, by_terms = recovered
+    options = {
+        "trainable": ["birth"],
+        "algorithm": "Tsit5",
+        "samples": 60,
+        "held_out": by_terms.result.predict([4.0, 5.0]),
+    }
+    options |= {"library": ps.Library(functions=()), "method": ps.PySR(iterations=4, maxsize=9)}
+    if not find_version("SymbolicRegression"):
+        with pytest.raises(
+            ps.EngineUnavailable, match=r"method='pysr'.*SymbolicRegression is not in.*To add it: .*Pkg"
+        ):
+            ps.recover(result, **options)
+        return
+    found = ps.recover(result, **options)
+    for name, value in by_terms.result.parameters.items():
+        assert float(found.result.parameters[name]) == pytest.approx(float(value), rel=1e-4)
+    assert found.equations == by_terms.equations
+    best = found.candidates.isel(candidate=found.best)
+    assert int(best.n_terms) == 2 and int(best.complexity) == 10 and float(best.held_out) < 1e-3
+    assert "  terms  size " in repr(found)

@@ -36,6 +36,7 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "ode"),
         Capability("problem", "mass matrix"),
         Capability("output", "dense"),
+        Capability("recovery", "pysr"),
         Capability("limit", "max_seconds"),
         *(Capability("parallel", word) for word in ("auto", "serial", "threads", "lanes")),
         *(Capability("device", word) for word in ("cpu", "gpu")),

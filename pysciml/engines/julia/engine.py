@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import EngineUnavailable
 from ...fitting.stages import Stage
 from ...ir.program import Program
-from ...requests import EnsembleRequest, FitRequest, ObjectiveRequest, SolveRequest, SumRequest
+from ...requests import EnsembleRequest, EquationRequest, FitRequest, ObjectiveRequest, SolveRequest, SumRequest
 from ..alike import order_alike
 from ..base import (
     AbstractEngine,
@@ -43,6 +43,7 @@ from .checks import (
 from .embed import Handle, Packed
 from .ensemble import STIFF, choose_lanes, put_back, read_ensemble, stiff_request
 from .environment import is_compiled
+from .equations import search_equations
 from .fit import JuliaStages
 from .kernels import kernel_arguments, load_device
 from .loading import NO_TIMES, Loader, floats, output_size
@@ -252,6 +253,9 @@ class JuliaEngine(AbstractEngine):
             for f, t, u, p in points
         ]
         return [np.ascontiguousarray(y.T) for y in self._bridge.call("call_many", calls)]
+
+    def search_equations(self, request: EquationRequest) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+        return search_equations(self._bridge, request)
 
     def compilations(self) -> tuple[int, float]:
         """Texts of Programs compiled in this process, and seconds spent on compiling since the first call of this."""

@@ -14,6 +14,7 @@ from ...ir.unroll import count_operations
 from ...requests import EnsembleRequest
 from .algorithms import METHODS
 from .bridge import Bridge
+from .optional import how_to_add
 from .printer_scalars import print_scalars
 from .route import find_route
 
@@ -22,7 +23,6 @@ ROSENBROCK = ("Rodas5P", "Rodas4")
 MOST_STATES, MOST_FACTORED = 32, 12  # with a matrix, which is factored by written-out operations
 MOST_OPERATIONS = 1000  # of a right-hand side, each written out: compiling them takes seconds
 TIGHT = 1e-6  # tolerances below ask for methods of higher order
-_CUDA = "052768ef-5323-5732-b1bb-66c8b64840ba"
 
 
 def words_of(request: EnsembleRequest) -> tuple[str, ...]:
@@ -80,15 +80,9 @@ def load_device(bridge: Bridge, word: str) -> None:
     reason = bridge.call("load_device", word)
     if not reason:
         return
-    route = find_route()
-    add = (
-        f"""python -c 'import juliapkg; juliapkg.add("CUDA", "{_CUDA}"); juliapkg.resolve()'"""
-        if route.kind == "juliapkg"
-        else f"""{route.executable} --project={route.project} -e 'import Pkg; Pkg.add("CUDA")'"""
-    )
     raise EngineUnavailable(
         f"device={word!r}: {reason}. It needs an NVIDIA card with its driver (nvidia-smi shows it) and Julia's package "
-        f"CUDA ({add}); device='cpu' needs neither"
+        f"CUDA ({how_to_add('CUDA', find_route())}); device='cpu' needs neither"
     )
 
 

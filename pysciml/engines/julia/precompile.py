@@ -17,14 +17,16 @@ from .environment import julia_folder
 from .image import image_place, make_stamp, remove_image, write_stamp
 from .route import OPTIONS, Route, find_route, route_environment
 
-# What our package needs, each with the packages below it; the ones of few solves only if asked for. The arguments are
-# words of ours.
+# What our package needs, each with the packages below it. Only if asked for: the ones of few solves, and what it can do
+# without but finds. The arguments are words of ours.
 _SCRIPT = """
 id = Base.identify_package("PySciML")
 id === nothing && error("PySciML is not on the load path")
 known = Base.parsed_toml(joinpath(dirname(dirname(Base.locate_package(id))), "Project.toml"))
 names = ARGS[1] == "all" ? sort!(collect(keys(known["deps"]))) : String[]
-ids = [id; [Base.identify_package(id, name) for name in names]]
+more = ARGS[1] == "all" ? sort!(collect(keys(known["weakdeps"]))) : String[]
+more = filter!(!isnothing, [Base.identify_package(name) for name in more]) # those that the project has
+ids = [id; [Base.identify_package(id, name) for name in names]; more]
 todo = [x for x in ids if x === nothing || !(haskey(Base.loaded_modules, x) || Base.isprecompiled(x))]
 for (k, x) in enumerate(todo)
     x === nothing && error("a package of julia/Project.toml is not in the environment")

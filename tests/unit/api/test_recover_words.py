@@ -23,8 +23,16 @@ def make_result(settings=None, p=None, held=np.nan):
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        ({"method": "pysr"}, ps.UnsupportedByEngine, "PySR starts Julia by juliacall, and a process has one Julia"),
-        ({"method": "lasso"}, ps.UnsupportedByEngine, "unknown method 'lasso'; it is 'pysindy'"),
+        (
+            {"method": "lasso"},
+            ps.UnsupportedByEngine,
+            r"unknown method 'lasso'; it is 'pysindy', 'pysr' or a ps.PySR\(",
+        ),
+        (
+            {"method": "pysr", "most_terms": 2},
+            ps.ProblemError,
+            r"most_terms is of method='pysindy'; give ps.PySR\(maxsize",
+        ),
         ({"library": 3}, ps.ProblemError, r"library must be a ps.Library\(degree=..., functions=...\), got 3"),
         ({"network": "nat"}, ps.ProblemError, "'nat' is no network of the problem; it has net"),
         ({"samples": 0}, ps.ProblemError, "samples must be a positive integer, got 0"),
@@ -51,3 +59,10 @@ def test_without_pysindy(monkeypatch):
     monkeypatch.setattr("pysciml.recovery.sparse.find_spec", lambda name: None)
     with pytest.raises(ps.ProblemError, match=r"needs the package pysindy.*pip install 'pysciml\[recover\]'"):
         ps.recover(make_result())
+
+
+def test_pysr_without_julia(monkeypatch):
+    monkeypatch.setattr("pysciml.api.recover.engine_readiness", lambda name: (False, "there is none: get one"))
+    for method in ("pysr", "PySR", ps.PySR(iterations=3)):
+        with pytest.raises(ps.EngineUnavailable, match="method='pysr' searches in Julia, .* there is none: get one"):
+            ps.recover(make_result(), method=method)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pysciml.engines.julia import environment, route
+from pysciml.engines.julia import environment, optional, route
 from pysciml.errors import EngineUnavailable, ProblemError
 
 
@@ -45,6 +45,17 @@ def test_use_julia_is_remembered(tmp_path):
     assert (found.kind, found.executable, found.project) == ("config", str(program), str(project))
     assert found.depots == (str(tmp_path),)
     assert found.ready and route.readiness() == (True, found.reason)
+
+
+def test_optional_packages_and_how_to_add_them(tmp_path):
+    program, project = make_julia(tmp_path), make_project(tmp_path / "project")
+    route.write_config(program, project)
+    (what,), (said,) = zip(*optional.optional_packages().items(), strict=True)
+    assert what == "SymbolicRegression for recover(method='pysr')"
+    assert said == f"""to add it: {program} --project={project} -e 'import Pkg; Pkg.add("SymbolicRegression")'"""
+    with (project / "Manifest.toml").open("a") as manifest:
+        manifest.write("[[deps.SymbolicRegression]]\nversion = '1.13.2'\n")
+    assert optional.optional_packages() == {what: "1.13.2"}
 
 
 def test_config_folder_follows_xdg(monkeypatch, tmp_path):

@@ -6,15 +6,22 @@ import pytest
 import pysciml as ps
 from pysciml.ir.evaluate import evaluate_program
 from pysciml.recovery.replacement import find_network, name_inputs, replace_network
+from pysciml.recovery.terms import Part, Sum
 
 RANDOM = np.random.default_rng(3)
 TERMS = ps.Library(degree=1, functions=()).terms(2)  # 1, x, y: all that a network without an activation can say
 
 
+def sums(coefficients, terms=TERMS):
+    """Equations by their coefficients ``(output, term)``."""
+    pairs = [[(term, float(c)) for term, c in zip(terms, row, strict=True) if c] for row in coefficients]
+    return [Sum(tuple(Part(*pair) for pair in row)) for row in pairs]
+
+
 def affine(network):
-    """``(output, term)`` of a network without activations."""
+    """Equations for a network without activations."""
     shift = network([0.0, 0.0])
-    return np.stack([shift, network([1.0, 0.0]) - shift, network([0.0, 1.0]) - shift], axis=1)
+    return sums(np.stack([shift, network([1.0, 0.0]) - shift, network([0.0, 1.0]) - shift], axis=1))
 
 
 def make_problem(p=None, **more):
@@ -34,8 +41,7 @@ def make_problem(p=None, **more):
 
 def test_every_program_says_the_same():
     problem = make_problem()
-    coefficients = affine(problem.p.net)
-    other, names = replace_network(problem, find_network(problem, None), TERMS, coefficients)
+    other, names = replace_network(problem, find_network(problem, None), affine(problem.p.net))
     assert other.p_layout.names == ("before", "after", *names)
     t, u = RANDOM.random(), RANDOM.random(2)
 
@@ -56,8 +62,7 @@ def test_inputs_and_parameters_are_named():
     problem = make_problem()
     entry = find_network(problem, "net")
     assert name_inputs(problem, entry) == ("x", "y")
-    coefficients = np.array([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0]])
-    other, names = replace_network(problem, entry, TERMS, coefficients)
+    other, names = replace_network(problem, entry, sums([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0]]))
     assert names == ("net0_y", "net1_1") and float(other.p.net0_y) == 2.0
     assert other.long_names["net0_y"] == "factor of y in net[0]"
     mixed = ps.ODEProblem(lambda t, u, p: p.net([u * 2, t])[0], 1.0, (0, 1), {"net": ps.MLP(2, 1, width=2, depth=1)})
@@ -67,6 +72,6 @@ def test_inputs_and_parameters_are_named():
 def test_a_network_that_is_all_parameters():
     problem = ps.ODEProblem(lambda t, u, p: {"x": p([u.x])[0]}, {"x": 1.0}, (0, 1), ps.MLP(1, 1, width=2, depth=1))
     terms = ps.Library(degree=1, functions=()).terms(1)
-    other, (name,) = replace_network(problem, find_network(problem, None), terms, np.array([[0.0, -2.0]]))
+    other, (name,) = replace_network(problem, find_network(problem, None), sums([[0.0, -2.0]], terms))
     ds = ps.solve(other, saveat=[1.0], engine="diffrax", rtol=1e-9)
     assert float(ds.x[0]) == pytest.approx(np.exp(-2), rel=1e-6) and name == f"{problem.p_layout.names[0]}_x"
