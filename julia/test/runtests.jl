@@ -652,7 +652,7 @@ end
 
 @testset "steps of $n states by $word are OrdinaryDiffEq's own" for word in ("Tsit5", "Vern7", "Rodas4", "Rodas5P"), n in (1, 3, 8, 9)
     rhs!(du, u, p, t) = (du .= sin.(3 .* u) .- p[1] .* circshift(u, 1) .* t; nothing)
-    problem = PySciML.make_problem(RightHandSide(rhs!), 0.1 .* collect(1:n), [1.5], (0.0, 3.0))
+    problem = PySciML.make_problem(PySciML.RightHandSide(rhs!), 0.1 .* collect(1:n), [1.5], (0.0, 3.0))
     options = (; reltol = 1.0e-6, abstol = 1.0e-8, internalnorm = PySciML.Norm())
     stock = getproperty(PySciML.LOADED[PySciML.PACKAGES[word]], Symbol(word))
     is_stiff = startswith(word, "Rodas")
