@@ -106,20 +106,22 @@ def solve_on_cluster(
         from distributed import as_completed
 
         def keep(outcome, start, stop):
-            raw, y, p = outcome
-            ran.append(_without_values(raw))
-            if p is not None:
-                results.add(start, raw, y, p)
+            raw, share = outcome
+            ran.append(raw)
+            if share is not None and isinstance(results, Summaries):
+                results.take(start, share)
             show(stop - start)
+
+        work = client.scatter((chosen.name, batch, asked, results), broadcast=True, hash=False)
+
+        def submit(piece):
+            return client.submit(_work, work, *piece, pure=False, retries=RETRIES)
 
         rest = list(pieces)
         if isinstance(results, Store):  # which the first piece makes
             first = rest.pop(0)
-            alone = client.submit(_work, (chosen.name, batch, asked, None), *first, pure=False, retries=RETRIES)
-            keep(_ask(alone), *first)
-        store = None if isinstance(results, Summaries) else results
-        work = client.scatter((chosen.name, batch, asked, store), broadcast=True)
-        futures = {client.submit(_work, work, *piece, pure=False, retries=RETRIES): piece for piece in rest}
+            keep(_ask(submit(first)), *first)
+        futures = {submit(piece): piece for piece in rest}
         try:
             for future in as_completed(futures):
                 keep(_ask(future), *futures[future])
@@ -135,15 +137,15 @@ def solve_on_cluster(
 
 
 def _work(
-    work: tuple[str, Batch, EnsembleRequest, Store | SummaryStore | None], start: int, stop: int
-) -> tuple[RawEnsemble, Any, Any]:
-    """A worker's task: a piece, and, where it is not written here, its observables and parameters."""
-    name, batch, asked, store = work
+    work: tuple[str, Batch, EnsembleRequest, Results], start: int, stop: int
+) -> tuple[RawEnsemble, dict[str, np.ndarray] | None]:
+    """A worker's task: a piece, and what it contributes where that is not written here."""
+    name, batch, asked, results = work
     raw, y, p = _solve_piece(load_engine(name), batch, asked, start, stop)
-    if store is None:
-        return raw, y, p
-    store.add(start, raw, y, p)
-    return _without_values(raw), None, None
+    if isinstance(results, Summaries):
+        return _without_values(raw), results.share(start, raw, y, p)
+    results.add(start, raw, y, p)
+    return _without_values(raw), None
 
 
 def _ask(future):

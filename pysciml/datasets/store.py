@@ -55,6 +55,9 @@ class Store:
     def add(self, start: int, raw: RawEnsemble, y: np.ndarray | None, p: np.ndarray) -> None:
         """Write the piece that begins with a member, unless it was interrupted; the first one makes the store."""
         with saying_errors(self.path):
+            if not self._exists and self.path.exists():  # made by another process
+                self._check()
+                self._exists = True
             if not self._exists:
                 self._create(list(raw.statistics))
             if (raw.codes == Status.INTERRUPTED.code).any():
