@@ -29,7 +29,8 @@ class PySR:
 
     The search is that of SymbolicRegression.jl, on which PySR stands, inside the Julia of this process: the engine must
     be ready and this package be in its project (``python -m pysciml doctor`` says whether it is). Functions of one
-    argument are those of the :class:`Library`.
+    argument are those of the :class:`Library`. It chooses among far more equations than sparse regression, and needs
+    better data for that.
 
     Parameters
     ----------
