@@ -22,7 +22,8 @@ class Case:
     """One loss: ``f(t, u, p)`` is the model for JAX, p being what is trained, as a vector.
 
     ``julia`` is the body of f!(du, u, p, t), ``words`` are the methods that we enter with, and ``is_stiff`` says which
-    of diffrax's enter.
+    of diffrax's enter. Where there is ``over``, the problem is that of each of several experiments, and ``data`` and
+    ``starts`` have a first dim ``run``.
     """
 
     problem: ps.ODEProblem
@@ -34,10 +35,18 @@ class Case:
     atol: float = 1e-8
     is_stiff: bool = False
     julia: str = ""
+    over: dict | None = None
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Initial states, ``(state,)`` or ``(run, state)``."""
+        return self.problem.u0_values if self.over is None else self.over["y"].values
 
     @property
     def values(self) -> np.ndarray:
-        """Data ``(time, state)``."""
+        """Data ``(time, state)``, or ``(run, time, state)``."""
+        if self.over is not None:
+            return self.data.y.values
         return np.concatenate([v.values.reshape(v.sizes["time"], -1) for v in self.data.data_vars.values()], axis=1)
 
 
@@ -80,6 +89,18 @@ def spiral(width, depth, n_trajectories=0):
         lambda t, u, p: mlp(p, u.reshape(u0.shape) ** 3, sizes).reshape(-1),
         julia=julia if depth == 1 and not n_trajectories else "",
     )
+
+
+def spirals(width, n):
+    """The same from many starts, each an experiment of its own."""
+    net, sizes, runs = ps.MLP(2, 2, width=width, depth=1, seed=1), [2, width, 2], {"run": np.arange(n)}
+    starts = np.random.default_rng(1).uniform(-2.0, 2.0, (n, 2))
+    problem = ps.ODEProblem(lambda t, u, p: {"y": p.net(u.y**3)}, {"y": starts[0]}, (0.0, 1.5), {"net": net})
+    truth = ps.ODEProblem(lambda t, u, p: {"y": (u.y**3) @ SPIRAL}, {"y": starts}, (0.0, 1.5))
+    y = solution(truth, np.linspace(0.0, 1.5, 30)).y
+    over = {"y": xr.DataArray(starts, runs, ("run", "y_dim_0"))}
+    data = xr.Dataset({"y": (("run", "time", "y_dim_0"), y.values.transpose(1, 0, 2))}, runs | {"time": y.time.values})
+    return Case(problem, data, lambda t, u, p: mlp(p, u**3, sizes), over=over)
 
 
 def lotka_volterra_ude():
@@ -195,6 +216,7 @@ CASES = {
     "10602 weights": lambda: spiral(100, 2),
     "91802 weights": lambda: spiral(300, 2),
     "100 spirals, 252 weights": lambda: spiral(50, 1, 100),
+    "100 spirals as experiments": lambda: spirals(50, 100),
     "hares and lynxes, 356 weights": lotka_volterra_ude,
     "Hamiltonian, 1185 weights": hamiltonian,
     "Robertson, 3 rates": robertson,

@@ -47,7 +47,7 @@ def measure(function, seconds=1.0):
 def objective(case, word, scale=1.0):
     """Ours."""
     return ps.objective(
-        case.problem, case.data, engine="julia", algorithm=word, trainable=case.trainable, loss="mse",
+        case.problem, case.data, over=case.over, engine="julia", algorithm=word, trainable=case.trainable, loss="mse",
         rtol=case.rtol * scale, atol=case.atol * scale, verify="never",
     )  # fmt: skip
 
@@ -65,14 +65,20 @@ def measure_ours(case, word):
         "engine": "julia",
         "output": "arrays",
     }
-    took = [measure(run) for run in (lambda: o(x), lambda: o.value(x), lambda: ps.solve(case.problem, word, **words))]
+
+    def solve():
+        if case.over is None:
+            return ps.solve(case.problem, word, **words)
+        return ps.ensemble(case.problem, case.over, algorithm=word, **{k: v for k, v in words.items() if k != "output"})
+
+    took = [measure(run) for run in (lambda: o(x), lambda: o.value(x), solve)]
     return took, first, gradient
 
 
 def measure_diffrax(case, x0, error):
     """The quickest of solvers and adjoints whose gradient is right, and that gradient."""
     values, times = jnp.asarray(case.values), jnp.asarray(case.data.time.values)
-    (t0, t1), u0 = case.problem.t_span, jnp.asarray(case.problem.u0_values)
+    (t0, t1), u0 = case.problem.t_span, jnp.asarray(case.starts)
     best = (np.inf, "none finished", np.full(len(x0), np.nan))
     modes = [
         (diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad),
@@ -85,12 +91,15 @@ def measure_diffrax(case, x0, error):
             if case.is_stiff and isinstance(adjoint, diffrax.BacksolveAdjoint):
                 continue  # backwards in time it is unstable
 
-            def loss(p, solver=solver, adjoint=adjoint):
-                s = diffrax.diffeqsolve(
+            def states(u0, p, solver=solver, adjoint=adjoint):
+                return diffrax.diffeqsolve(
                     diffrax.ODETerm(case.f), solver(), t0, t1, None, u0, p, saveat=diffrax.SaveAt(ts=times),
                     stepsize_controller=diffrax.PIDController(case.rtol, case.atol), adjoint=adjoint, max_steps=4096,
-                )  # fmt: skip
-                return jnp.mean((s.ys - values) ** 2)
+                ).ys  # fmt: skip
+
+            def loss(p, states=states):
+                found = states(u0, p) if case.over is None else jax.vmap(states, (0, None))(u0, p)
+                return jnp.mean((found - values) ** 2)
 
             function = jax.jit(differentiate(loss))
             try:
