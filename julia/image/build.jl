@@ -31,7 +31,7 @@ function describe_package(ours, folder, loaded)
     choose(names) = Dict(name => ours["deps"][name] for name in names)
     return Dict(
         "uuid" => ours["uuid"], "version" => ours["version"], "path" => folder, "deps" => choose(loaded),
-        "weakdeps" => choose(later), "extensions" => ours["extensions"]
+        "weakdeps" => merge(choose(later), get(ours, "weakdeps", Dict())), "extensions" => ours["extensions"]
     )
 end
 

@@ -25,12 +25,33 @@ def results():
     return json.loads(SCRIPT.with_suffix(".json").read_text(encoding="utf-8"))["rows"]
 
 
+@pytest.fixture(scope="module")
+def draws():
+    return json.loads(SCRIPT.with_name("coverage_posterior.json").read_text(encoding="utf-8"))["rows"]
+
+
 def test_where_the_intervals_hold_what_they_say(script, results):
     low, high = script.BAND
     for name, case in script.cases().items():
         assert [row["number"] for row in results[name]] == list(range(200))
         shares = [script.judged(results[name], method, case.true) for method in script.METHODS]
         assert all(low <= share <= high for share in shares), (name, shares)
+
+
+def test_where_draws_hold_what_they_say(script, draws):
+    low, high = script.BAND
+    for name, case in script.cases().items():
+        assert [row["number"] for row in draws[name]] == list(range(40))
+        assert low <= script.judged(draws[name], "posterior", case.true) <= high, name
+
+
+def test_draws_again(script, draws):
+    require_engine("julia")
+    pytest.importorskip("blackjax")
+    row, old = script.repeat_posterior("sir", 8), draws["sir"][8]
+    lower, upper = (np.array(old["posterior"][end]) for end in ("lower", "upper"))
+    for end, stored in (("lower", lower), ("upper", upper)):  # to the error of quantiles of some hundred free draws
+        assert np.all(np.abs(np.array(row["posterior"][end]) - stored) < 0.15 * (upper - lower)), end
 
 
 @pytest.mark.parametrize("name", ["lotka_volterra", "logistic", "sir"])
