@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from support.engines import require_engine
@@ -309,3 +310,15 @@ print("done")
 """
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_long_prints_into_a_pipe_arrive_whole():
+    require_engine("julia")
+    text = """
+import pysciml as ps
+ps.solve(ps.ODEProblem(lambda t, u, p: -u, 1.0, (0.0, 1.0)), saveat=[1.0], engine="julia")
+print("x" * 300_000)
+"""
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE) as process:
+        time.sleep(6.0)  # nobody reads while it prints
+        assert len(process.stdout.read()) == 300_001

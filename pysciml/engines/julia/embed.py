@@ -140,8 +140,22 @@ def _start(library, folder, command, image):
     lib.jl_string_ptr.argtypes, lib.jl_string_ptr.restype = [ctypes.c_void_p], ctypes.c_char_p
     lib.jl_atexit_hook.argtypes, lib.jl_atexit_hook.restype = [ctypes.c_int], None
     lib.jl_parse_opts(ctypes.byref(count), ctypes.byref(ctypes.cast(values, ctypes.POINTER(ctypes.c_char_p))))
+    blocking = {stream: os.get_blocking(stream) for stream in (1, 2) if os.name != "nt" and _is_open(stream)}
     start(folder.encode(), None if image is None else image.encode())
+    for (
+        stream,
+        is_blocking,
+    ) in blocking.items():  # non-blocking pipes, as Julia makes them, lose long prints
+        os.set_blocking(stream, is_blocking)
     return lib
+
+
+def _is_open(stream):
+    try:
+        os.fstat(stream)
+    except OSError:
+        return False
+    return True
 
 
 def _pack(value, cells, data):
