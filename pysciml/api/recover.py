@@ -367,7 +367,7 @@ def _equations(entry: Entry, refit: _Refit, names: tuple[str, ...]) -> dict[str,
 
 
 def _table(entry: Entry, found: list[_Refit], names: tuple[str, ...]) -> xr.Dataset:
-    """All candidates, refitted or not."""
+    """All candidates that were tried in the model, those that could not be solved there too."""
     texts = ("; ".join(f"{name} = {text}" for name, text in _equations(entry, one, names).items()) for one in found)
     columns: dict[str, list] = {
         "equation": list(texts),
