@@ -37,12 +37,13 @@ _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 class _Call:
     """A call, or the route of a boot, on its way through the queue, and its answer."""
 
-    __slots__ = ("answer", "error", "is_done", "like", "what")
+    __slots__ = ("answer", "error", "is_done", "is_interrupted", "like", "what")
 
     def __init__(self, what: Packed | Route, like: Hashable = None):
         self.what, self.like = what, like
         self.answer: Any = None
         self.error: BaseException | None = None
+        self.is_interrupted = False
         self.is_done = threading.Lock()
         self.is_done.acquire()
 
@@ -126,6 +127,7 @@ class Bridge:
                 while not job.is_done.acquire(timeout=-1 if watch is None else POLL):
                     watch(list(self._julia.progress))
         except KeyboardInterrupt:
+            job.is_interrupted = True  # it may still be in the queue: the flag is lowered when it begins
             self._julia.flag.value = 1
             if not (has_partial and job.is_done.acquire(timeout=PATIENCE)):
                 raise
@@ -168,6 +170,8 @@ class Bridge:
                 self._start(julia, job.what)
             else:
                 julia.flag.value, julia.allowed.value = 0, allowed
+                if job.is_interrupted:
+                    julia.flag.value = 1
                 job.answer = julia.call(job.what)
         except JuliaError as error:
             job.error = _read_error(job.what.name, error.message.strip().splitlines()[0])
