@@ -1,20 +1,27 @@
 """How long does a gradient take, warm and from Python, beside a solve, diffrax, stock Julia and torchdiffeq?
 
 ``python benchmarks/gradients.py [--case NAME]... [--torch PATH]`` needs a Julia that is ready; ``--torch`` is a Python
-that has torchdiffeq. Each problem has the same tolerances on all sides, and all cores. Of diffrax the best of its
-solvers and adjoints, jitted; of stock Julia (OrdinaryDiffEq, SciMLSensitivity, the model by hand) the best adjoint with
-a compiled ReverseDiff tape, and dual numbers where parameters are few. Printed: milliseconds (medians, and the
-quartiles' distance) of the gradient, of the value alone and of one solve, seconds of process time that the first
-gradient of the model takes (objective made, functions compiled), times of the others, and the largest error of each
-gradient, its elements times their parameters, relative to the largest, against ours at a thousandth of the tolerances.
-Who gives up or is wrong by a hundredth is left out, and named.
+that has torchdiffeq. All cores for all. The first table is ours at the case's tolerances: milliseconds (medians, and
+the quartiles' distance) of the gradient, of the value alone and of one solve by the same method, seconds of process
+time that the first gradient of the model takes (objective made, functions compiled). The second compares at equal
+errors of the gradient (its elements times their parameters, the largest error relative to the largest element, against
+ours at a thousandth of the tightest tolerance but one): each side climbs a ladder of tolerances with each of its ways,
+and its quickest at the error counts, read off between two rungs as in ``tables.py``. Ours are Tsit5, Vern7 and Vern9,
+or Rodas5P, by their reversed steps; diffrax's ways are its solvers and adjoints, forward mode too where parameters are
+few, jitted; stock Julia's (OrdinaryDiffEq, SciMLSensitivity, the model by hand) our methods with each of its adjoints
+and a compiled ReverseDiff tape, and forward mode (dual numbers), told apart. All rungs are in ``gradients.json``.
 """
 
 import argparse
+import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import diffrax
@@ -22,97 +29,127 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gradient_problems import CASES, SPIRAL
+from tables import time_at
 
 import pysciml as ps
 
 jax.config.update("jax_enable_x64", True)
+HERE = Path(__file__).parent
+RESULTS = HERE / "gradients.json"
 EXPLICIT = (diffrax.Tsit5, diffrax.Dopri8)
 IMPLICIT = (diffrax.Kvaerno3, diffrax.Kvaerno4, diffrax.Kvaerno5)
 FEW = 40  # parameters up to which forward modes enter
-WRONG = 1e-2  # error from which a gradient is none, however quick
+TOLERANCES = [10.0**-k for k in range(3, 12)]  # relative ones
+LARGE = [1e-3, 1e-4, 1e-5, 1e-6]  # for large systems
+ERRORS = (1e-3, 1e-5, 1e-7)
+LONG = 2000  # milliseconds: a way whose gradient takes more climbs no further
 
 
-def measure(function, seconds=1.0):
-    """Median and interquartile range of a call, milliseconds."""
+def ladder(case):
+    """Relative and absolute tolerances."""
+    scale = case.atol / case.rtol
+    return [(rtol, rtol * scale) for rtol in (LARGE if len(case.problem.u0_values) > 1000 else TOLERANCES)]
+
+
+def quartiles(function, seconds=1.0, least=10):
+    """Median and quartiles of a call, in milliseconds."""
     function()
     times, start = [], time.perf_counter()
-    while len(times) < 10 or (time.perf_counter() - start < seconds and len(times) < 1000):
+    while len(times) < least or (time.perf_counter() - start < seconds and len(times) < 1000):
         began = time.perf_counter()
         function()
         times.append(1e3 * (time.perf_counter() - began))
-    low, middle, high = np.percentile(times, [25, 50, 75])
-    return middle, high - low
+    return [float(q) for q in np.percentile(times, [50, 25, 75])]
 
 
-def objective(case, word, scale=1.0):
+def climb(way, rungs, gradient_at, tolerances, error, where):
+    """Add a way's rungs, in the form of ``solvers.json``; one that fails says so and is left out."""
+    for rtol, atol in tolerances:
+        try:
+            gradient = gradient_at(rtol, atol)
+            found = np.asarray(gradient())
+            if not np.all(np.isfinite(found)):
+                raise FloatingPointError("a gradient that is not finite")
+            took = quartiles(gradient, 0.25, 3)
+        except (RuntimeError, ValueError, FloatingPointError, ps.PySciMLError) as failure:
+            print(f"{where}: {way} at {rtol:.0e}: {str(failure)[:100]!r}", file=sys.stderr)
+            continue
+        rungs.append([way, rtol, 0.0, *took, float(error(found))])
+        if took[0] > LONG:
+            break
+
+
+def objective(case, word, rtol=None, atol=None):
     """Ours."""
     return ps.objective(
         case.problem, case.data, over=case.over, engine="julia", algorithm=word, trainable=case.trainable, loss="mse",
-        rtol=case.rtol * scale, atol=case.atol * scale, verify="never",
+        rtol=rtol or case.rtol, atol=atol or case.atol, verify="never",
     )  # fmt: skip
 
 
-def measure_ours(case, word):
-    """Milliseconds of gradient, value and solve, seconds of the first gradient, and the gradient."""
+def measure_row(case, word):
+    """Quartiles of gradient, value and solve at the case's tolerances, and seconds of the first gradient."""
     began = time.process_time()
     o = objective(case, word)
-    gradient = o(o.x0)[1]
+    o(o.x0)
     first, x = time.process_time() - began, np.array(o.x0)
-    words = {
-        "saveat": case.data.time.values,
-        "rtol": case.rtol,
-        "atol": case.atol,
-        "engine": "julia",
-        "output": "arrays",
-    }
+    words = {"saveat": case.data.time.values, "rtol": case.rtol, "atol": case.atol, "engine": "julia"}
 
     def solve():
         if case.over is None:
-            return ps.solve(case.problem, word, **words)
-        return ps.ensemble(case.problem, case.over, algorithm=word, **{k: v for k, v in words.items() if k != "output"})
+            return ps.solve(case.problem, word, output="arrays", **words)
+        return ps.ensemble(case.problem, case.over, algorithm=word, **words)
 
-    took = [measure(run) for run in (lambda: o(x), lambda: o.value(x), solve)]
-    return took, first, gradient
+    return [quartiles(run) for run in (lambda: o(x), lambda: o.value(x), solve)], first
 
 
-def measure_diffrax(case, x0, error):
-    """The quickest of solvers and adjoints whose gradient is right, and that gradient."""
+def climb_ours(case, x, error):
+    """Our rungs."""
+    rungs = []
+    for word in case.words if case.words != ("Tsit5",) else ("Tsit5", "Vern7", "Vern9"):
+
+        def gradient_at(rtol, atol, word=word):
+            o = objective(case, word, rtol, atol)
+            return lambda: o(x)[1]
+
+        climb(word, rungs, gradient_at, ladder(case), error, "ours")
+    return rungs
+
+
+def climb_diffrax(case, x, error):
+    """Those of diffrax's solvers and adjoints."""
     values, times = jnp.asarray(case.values), jnp.asarray(case.data.time.values)
-    (t0, t1), u0 = case.problem.t_span, jnp.asarray(case.starts)
-    best = (np.inf, "none finished", np.full(len(x0), np.nan))
+    (t0, t1), u0, rungs = case.problem.t_span, jnp.asarray(case.starts), []
     modes = [
         (diffrax.RecursiveCheckpointAdjoint(), jax.value_and_grad),
         (diffrax.BacksolveAdjoint(), jax.value_and_grad),
     ]
-    if len(x0) <= FEW:
-        modes += [(diffrax.ForwardMode(), lambda loss: lambda p: (loss(p), jax.jacfwd(loss)(p)))]
+    if len(x) <= FEW:
+        modes += [(diffrax.ForwardMode(), lambda loss: lambda p, *tol: (loss(p, *tol), jax.jacfwd(loss)(p, *tol)))]
     for solver in IMPLICIT if case.is_stiff else EXPLICIT:
         for adjoint, differentiate in modes:
             if case.is_stiff and isinstance(adjoint, diffrax.BacksolveAdjoint):
                 continue  # backwards in time it is unstable
 
-            def states(u0, p, solver=solver, adjoint=adjoint):
+            def states(u0, p, rtol, atol, solver=solver, adjoint=adjoint):
                 return diffrax.diffeqsolve(
                     diffrax.ODETerm(case.f), solver(), t0, t1, None, u0, p, saveat=diffrax.SaveAt(ts=times),
-                    stepsize_controller=diffrax.PIDController(case.rtol, case.atol), adjoint=adjoint, max_steps=4096,
+                    stepsize_controller=diffrax.PIDController(rtol, atol), adjoint=adjoint, max_steps=4096,
                 ).ys  # fmt: skip
 
-            def loss(p, states=states):
-                found = states(u0, p) if case.over is None else jax.vmap(states, (0, None))(u0, p)
+            def loss(p, rtol, atol, states=states):
+                if case.over is None:
+                    return jnp.mean((states(u0, p, rtol, atol) - values) ** 2)
+                found = jax.vmap(states, (0, None, None, None))(u0, p, rtol, atol)
                 return jnp.mean((found - values) ** 2)
 
             function = jax.jit(differentiate(loss))
-            try:
-                if error(np.asarray(function(x0)[1])) > WRONG:
-                    print(f"diffrax: {solver.__name__}, {type(adjoint).__name__} is wrong", file=sys.stderr)
-                    continue
-                took = measure(lambda function=function: jax.block_until_ready(function(x0)))[0]
-            except RuntimeError:  # backwards in time diffusion takes too many steps
-                print(f"diffrax: {solver.__name__}, {type(adjoint).__name__} gave up", file=sys.stderr)
-                continue
-            if took < best[0]:
-                best = (took, f"{solver.__name__}, {type(adjoint).__name__}", np.asarray(function(x0)[1]))
-    return best
+
+            def gradient_at(rtol, atol, function=function):
+                return lambda: jax.block_until_ready(function(x, rtol, atol))[1]
+
+            climb(f"{solver.__name__}, {type(adjoint).__name__}", rungs, gradient_at, ladder(case), error, "diffrax")
+    return rungs
 
 
 STOCK = """
@@ -131,47 +168,56 @@ names = Any[
     ("gauss", GaussAdjoint(autojacvec = tape)),
 ]
 length(x0) <= {few} && push!(names, ("forward", ForwardDiffSensitivity()))
-for (name, sensealg) in names
-    run(p) = solve(problem, {word}(); p, saveat = times, abstol = {atol}, reltol = {rtol}, sensealg)
+for method in ({words},), (name, sensealg) in names, (k, (rtol, atol)) in enumerate({tolerances})
+    run(p) = solve(problem, method; p, saveat = times, abstol = atol, reltol = rtol, sensealg, maxiters = 10^5)
     loss(p) = sum(abs2, Array(run(p)) .- data) / length(data)
+    way = string(name, ", ", nameof(typeof(method)))
     try
         gradient = Zygote.gradient(loss, x0)[1]
         took = Float64[]
-        while sum(took; init = 0.0) < 1.0 || length(took) < 10
+        while sum(took; init = 0.0) < 0.25 || length(took) < 3
             push!(took, @elapsed Zygote.gradient(loss, x0))
         end
-        write(joinpath("{folder}", "gradient_$name"), gradient)
-        println("took;", name, ";", 1000 * median(took))
+        write(joinpath("{folder}", way * string(k)), gradient)
+        println("took;", way, ";", k, ";", join(1000 .* quantile(took, (0.5, 0.25, 0.75)), ";"))
+        1000 * median(took) > {long} && break
     catch error
-        println("failed;", name, ";", first(sprint(showerror, error), 200))
+        println("failed;", way, ";", rtol, ";", first(sprint(showerror, error), 100))
     end
     flush(stdout)
 end
 """
 
 
-def measure_stock(case, word, x0):
-    """The quickest of SciMLSensitivity's ways with the model written in Julia, and its gradient."""
+def climb_stock(case, words, x, error):
+    """Those of SciMLSensitivity's ways with the model written in Julia."""
     from pysciml.engines.julia.route import apply_route, find_route
 
     executable, project, *_ = apply_route(find_route())
+    rungs, tolerances = [], ladder(case)
     with tempfile.TemporaryDirectory() as folder:
-        arrays = {"x0": x0, "u0": case.problem.u0_values, "times": case.data.time.values, "values": case.values}
+        arrays = {"x0": x, "u0": case.problem.u0_values, "times": case.data.time.values, "values": case.values}
         for name, values in arrays.items():
             (Path(folder) / name).write_bytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
-        span = f"({case.problem.t_span[0]}, {case.problem.t_span[1]})"
-        marks = {"body": case.julia, "span": span, "rtol": case.rtol, "atol": case.atol, "word": word, "few": FEW}
-        text = STOCK.format(folder=folder, **marks)
+        text = STOCK.format(
+            folder=folder, body=case.julia, span=f"({case.problem.t_span[0]}, {case.problem.t_span[1]})", few=FEW,
+            words=", ".join(f"{word}()" for word in words), tolerances=str(tolerances), long=LONG,
+        )  # fmt: skip
         (Path(folder) / "run.jl").write_text(text)
         command = [executable, f"--project={project}", str(Path(folder) / "run.jl")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
-        print(*(line for line in done.stdout.splitlines() if line.startswith("failed")), sep="\n", file=sys.stderr)
-        took = [line.split(";")[1:] for line in done.stdout.splitlines() if line.startswith("took")]
-        if not took:
-            return np.inf, f"could not run: {done.stderr[-300:]}", np.full(len(x0), np.nan)
-        name, best = min(took, key=lambda row: float(row[1]))
-        gradient = np.frombuffer((Path(folder) / f"gradient_{name}").read_bytes())
-        return float(best), name, gradient
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        for line in done.stdout.splitlines():
+            kind, way, *numbers = line.split(";")
+            if kind == "failed":
+                print(f"stock Julia: {way} at {';'.join(numbers)}", file=sys.stderr)
+                continue
+            k, *took = map(float, numbers)
+            gradient = np.frombuffer((Path(folder) / f"{way}{int(k)}").read_bytes())
+            if np.all(np.isfinite(gradient)):
+                rungs.append([way, tolerances[int(k) - 1][0], 0.0, *took, float(error(gradient))])
+        if not rungs:
+            print(f"stock Julia could not run: {done.stderr[-300:]}", file=sys.stderr)
+    return rungs
 
 
 TORCH = """
@@ -209,31 +255,63 @@ def measure_torch(python):
     return ", ".join(f"{name} {float(ms):.3g}" for name, ms in map(str.split, done.stdout.splitlines()))
 
 
+def write_rows(name, found):
+    """Print a row for each error."""
+    stock = found.get("stock", [])
+    sides = [
+        found["diffrax"],
+        [rung for rung in stock if not rung[0].startswith("forward")],
+        [rung for rung in stock if rung[0].startswith("forward")],
+    ]
+    for level in ERRORS:
+        word, ours, _ = time_at(found["ours"], level)
+        cells = [name, f"{level:.0e}", f"{ours:.3g}, {word}"]
+        for rungs in sides:
+            way, theirs, _ = time_at(rungs, level)
+            cells.append(
+                f"{theirs / ours:.2g}, {way}" if np.isfinite(theirs / ours) else "not reached" if rungs else ""
+            )
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def measure_case(name):
+    """The row at the case's tolerances, printed, and the rungs of all."""
+    case = CASES[name]()
+    rows = {word: measure_row(case, word) for word in case.words}
+    word = min(rows, key=lambda word: rows[word][0][0][0])
+    (ours, value, solve), first = rows[word]
+    row = f"{name} | {ours[0]:.3f} | {ours[2] - ours[1]:.3f} | {value[0]:.3f} | {solve[0]:.3f} | "
+    print(row + f"{ours[0] / value[0]:.1f} | {ours[0] / solve[0]:.1f} | {first:.2f}", flush=True)
+    x = np.array(objective(case, word).x0)
+    tight = 1e-3 * np.array(ladder(case)[-2])
+    exact = objective(case, "Vern9" if word == "Tsit5" else word, *np.maximum(tight, [1e-13, 1e-16]))(x)[1]
+    error = lambda g: np.max(np.abs((g - exact) * np.abs(x))) / np.max(np.abs(exact * x))  # noqa: E731
+    found = {"ours": climb_ours(case, x, error), "diffrax": climb_diffrax(case, x, error)}
+    if case.julia:
+        found["stock"] = climb_stock(case, sorted({rung[0] for rung in found["ours"]}), x, error)
+    return found
+
+
 def main():
-    """Print one row a problem."""
+    """Measure, print the two tables, and keep the rungs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--torch")
     arguments = parser.parse_args()
-    print("problem | gradient | value | solve | over solve | first, s | error", end=" | ")
-    print("diffrax | ratio | error | stock | ratio | error")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"problems": {}}
+    print("problem | gradient | quartiles apart | value | solve | over value | over solve | first, s")
     for name in arguments.case or CASES:
-        case = CASES[name]()
-        runs = {word: measure_ours(case, word) for word in case.words}
-        word = min(runs, key=lambda word: runs[word][0][0][0])
-        ((ours, spread), (value, _), (solve, _)), first, gradient = runs[word]
-        x = objective(case, word).x0
-        exact = objective(case, "Vern9" if word == "Tsit5" else word, 1e-3)(x)[1]
-        error = lambda g: np.max(np.abs((g - exact) * np.abs(x))) / np.max(np.abs(exact * x))  # noqa: B023, E731
-        theirs, best, other = measure_diffrax(case, x, error)
-        row = f"{name} | {ours:.3f} ± {spread:.3f}, {word} | {value:.3f} | {solve:.3f} | {ours / solve:.1f} | "
-        row += (
-            f"{first:.2f} | {error(gradient):.0e} | {theirs:.2f}, {best} | {theirs / ours:.1f} | {error(other):.0e} | "
-        )
-        if case.julia:
-            stock, way, other = measure_stock(case, word, x)
-            row += f"{stock:.2f}, {way} | {stock / ours:.1f} | {error(other):.0e}"
-        print(row, flush=True)
+        results["problems"][name] = measure_case(name)
+    print("\n| problem | error | ours, ms | diffrax | stock adjoints | stock forward |\n" + "|---" * 6 + "|")
+    for name in arguments.case or CASES:
+        write_rows(name, results["problems"][name])
+    from pysciml.engines.choose import load_engine
+
+    julia = {name: text for name, text in load_engine("julia").versions().items() if name != "PySciML"}
+    results["versions"] = julia | {name: version(name) for name in ("numpy", "jax", "diffrax")}
+    results["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    results["date"] = date.today().isoformat()
+    RESULTS.write_text(json.dumps(results, separators=(",", ":")) + "\n")
     if arguments.torch:
         print("torchdiffeq, spiral:", measure_torch(arguments.torch))
 

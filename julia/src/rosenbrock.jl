@@ -135,6 +135,7 @@ function reverse_step!(before, after, memory, f, tableau::RosenbrockTableau, ste
 end
 
 function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, step, p)
+    is_tight(memory, matrix) && return reverse_tight_stages!(before, memory, f, tableau, matrix, step, p)
     (; t, h, u) = step
     for i in reverse(eachindex(memory.k))
         v = memory.cotangents[i]
@@ -145,5 +146,43 @@ function reverse_stages!(before, memory, f, tableau::RosenbrockTableau, matrix, 
         before .+= found
         spread_both!(memory.cotangents, tableau, i, found, transposed_mass_times!(memory.slope, memory.mass_matrix, v), 1 / h)
     end
+    return nothing
+end
+
+# ---- few states: the same in registers, as in `tight.jl`
+
+"Are sums made in registers: few states, a full matrix with a pivot for each, no mass matrix?"
+is_tight(memory, factors) = memory.mass_matrix isa LinearAlgebra.UniformScaling && factors isa FullFactors{Float64} &&
+    factors.large === nothing && 0 < length(memory.state) <= UNROLLED_UNKNOWNS
+
+"What `reverse_stages!` does."
+function reverse_tight_stages!(before, memory, f, tableau, factors, step, p)
+    Base.Cartesian.@nif 8 n -> length(before) == n n -> reverse_tight_stages!(before, memory, f, tableau, factors, step, p, Val(n))
+    return nothing
+end
+
+function reverse_tight_stages!(before, memory, f, tableau, factors, step, p, size::Val)
+    (; t, h) = step
+    (; A, C, c, d) = tableau
+    (; k, cotangents, state, state_slope, total) = memory
+    second, rate = f.derivatives.second::GeneratedSecond, inv(h)
+    start, sum = read_tuple(step.u, size), read_tuple(before, size)
+    @inbounds for i in reverse(eachindex(k))
+        v = cotangents[i]
+        solve_transposed_unrolled!(v, factors.matrix, factors.rows, size)
+        second(state_slope, total, v, k[i], h * d[i], step.u, p, t)
+        sum, place = add_times(sum, 1.0, read_tuple(state_slope, size)), start
+        for j in 1:(i - 1)
+            place = add_times(place, A[i, j], read_tuple(k[j], size))
+        end
+        write_tuple!(state, place)
+        by_side, by_state = read_tuple(v, size), read_tuple(pull_step!(memory, f, v, state, p, t + c[i] * h), size)
+        sum = add_times(sum, 1.0, by_state)
+        for j in 1:(i - 1)
+            earlier = add_times(read_tuple(cotangents[j], size), A[i, j], by_state)
+            write_tuple!(cotangents[j], add_times(earlier, C[i, j] * rate, by_side))
+        end
+    end
+    write_tuple!(before, sum)
     return nothing
 end

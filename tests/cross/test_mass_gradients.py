@@ -115,6 +115,26 @@ def test_a_sparse_grid():
     assert_right(problem, data, "Rodas5P", ["d", "left", "right"], rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("word", ["Rodas5P", "Rosenbrock23"])
+def test_steps_of_few_states_reverse_as_others_do(n, word):
+    """With the unit matrix as a mass matrix nothing is made in registers."""
+
+    def f(t, u, p):
+        return np.sin(3 * u) - p.a * t * u[::-1] - p.b * u
+
+    found = []
+    for mass in (None, np.ones(n)):
+        problem = ps.ODEProblem(
+            f, 0.1 * np.arange(1, n + 1), (0, 3), {"a": 1.5, "b": np.full(n, 20.0)}, mass_matrix=mass
+        )
+        data = xr.Dataset({"u": (("time", "state"), np.full((3, n), 0.5))}, {"time": [0.7, 1.2, 3.0]})
+        options = {"rtol": 1e-6, "atol": 1e-8, "sensitivity": "discrete", "engine": "julia", "algorithm": word}
+        o = ps.objective(problem, data, loss="mse", trainable=["a", "b", "u0_u"], **options)
+        found.append(o(o.x0)[1])
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
 def test_robertson_conserves_mass():
     """The gradient of Robertson's equations as a DAE is theirs as an ODE."""
 
