@@ -22,7 +22,8 @@ import numpy as np, pysciml as ps
 
 engine, device, dtype, n, is_cpu = json.loads(sys.argv[1])
 if is_cpu and device == "gpu":  # the same way, to a CPU
-    module = importlib.import_module(f"pysciml.engines.{engine}.engine")
+    name = "precision" if engine == "diffrax" else "engine"
+    module = importlib.import_module(f"pysciml.engines.{engine}.{name}")
     if engine == "diffrax":
         find = module.find_device
         module.find_device = lambda word: find("cpu")

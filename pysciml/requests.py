@@ -47,6 +47,7 @@ class SolveRequest:
     progress: bool = False
     mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
+    device: str = "cpu"  # where the model is computed: "cpu" or "gpu"
     origin: "SolveRequest | None" = field(default=None, init=False)  # what it differs from in u0 and p only
 
     def with_values(self, u0: np.ndarray, p: np.ndarray) -> "SolveRequest":
@@ -64,7 +65,8 @@ class SolveRequest:
         both = (Capability("mass matrix with", "events"),) if mass and self.events else ()
         limit = () if self.max_seconds is None else (Capability("limit", "max_seconds"),)
         plain = Capability("problem", "ode"), Capability("algorithm", self.algorithm)
-        return frozenset({*plain, *options, *events, *mass, *both, *limit})
+        device = () if self.device == "cpu" else (Capability("device of single solves", self.device),)
+        return frozenset({*plain, *device, *options, *events, *mass, *both, *limit})
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +192,11 @@ class SumRequest:
     picks: tuple[np.ndarray, ...]
     x0: np.ndarray
     penalties: tuple[Program, ...] = ()
+
+    @property
+    def device(self) -> str:
+        """Where all parts are computed."""
+        return self.parts[0].solve.device
 
     @property
     def is_single(self) -> bool:

@@ -21,7 +21,10 @@ _ELSEWHERE = {  # what other libraries call it
 }  # fmt: skip
 
 
-_ONLY_THERE = {"device": "ensemble", "dtype": "ensemble"}  # function that takes it; all else is float64 on the CPU
+_ONLY_THERE = {  # functions that take it; all else is float64 on the CPU
+    "device": "ps.ensemble, ps.solve, ps.objective, ps.gradient and ps.fit take",
+    "dtype": "ps.ensemble takes",
+}
 
 
 def check_keywords(function: str, unknown: Iterable[str], known: Iterable[str]) -> None:
@@ -31,5 +34,5 @@ def check_keywords(function: str, unknown: Iterable[str], known: Iterable[str]) 
         right = _ELSEWHERE.get(word.lower())
         hint = f"; did you mean {right!r}?" if right in known else nearest(word, known)
         if place := _ONLY_THERE.get(word):
-            hint = f"; only ps.{place} takes {word}: all else is solved in float64 on the CPU"
+            hint = f"; only {place} {word}: all else is solved in float64 on the CPU"
         raise ProblemError(f"{function}: unknown keyword {word!r}; the keywords are {', '.join(known)}{hint}")

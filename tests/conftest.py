@@ -1,11 +1,13 @@
 """Fixtures for all tests, and the last line of a run."""
 
+import importlib
 import os
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subprocesses too
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")  # JAX's second CPU stands for a GPU
 
 from support.engines import ENGINES, RAN, engines_line, require_engine, required_engines  # noqa: E402
 
@@ -36,6 +38,25 @@ def pytest_collection_modifyitems(items):
 def engine(request) -> str:
     """Name of each engine in turn; skips the one that isn't ready (fails if ``PYSCIML_REQUIRE`` names it)."""
     return require_engine(request.param)
+
+
+@pytest.fixture
+def as_if_gpu(monkeypatch):
+    """What goes to a GPU goes to a CPU, by the same way: JAX's second, and the CPU backend of the kernels."""
+
+    def prepare(name):
+        require_engine(name)
+        if name == "diffrax":
+            precision = importlib.import_module("pysciml.engines.diffrax.precision")
+            cpus = importlib.import_module("jax").devices("cpu")
+            monkeypatch.setattr(precision, "find_device", lambda word: cpus[-1] if word == "gpu" else cpus[0])
+        else:
+            engine = importlib.import_module("pysciml.engines.julia.engine")
+            load, arguments = engine.load_device, engine.kernel_arguments
+            monkeypatch.setattr(engine, "load_device", lambda bridge, word: load(bridge, "kernels"))
+            monkeypatch.setattr(engine, "kernel_arguments", lambda request: ("kernels", *arguments(request)[1:]))
+
+    return prepare
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

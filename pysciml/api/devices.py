@@ -1,4 +1,4 @@
-"""Where an ensemble is solved, and in how many digits: the words ``device`` and ``dtype``, checked at the door."""
+"""Where a model is computed, and in how many digits: the words ``device`` and ``dtype``, checked at the door."""
 
 from ..errors import ProblemError
 from ..words import nearest
@@ -9,13 +9,15 @@ SHARED_OUT = ("auto", "dask")  # beyond float64 on the CPU, an engine has one wa
 FINEST = 1e-6  # relative tolerance that errors in float32, some 1e-7 a step, let a method see
 
 
-def check_device(device, dtype, parallel: str, rtol: float) -> None:
-    """ProblemError for words that can't be, and for what float32 can't give."""
-    for name, word, known in (("device", device, DEVICES), ("dtype", dtype, DTYPES)):
-        if word not in known:
-            raise ProblemError(
-                f"ensemble: unknown word {name}={word!r}; one of {', '.join(known)}{nearest(word, known)}"
-            )
+def check_device(device) -> None:
+    """ProblemError for a word that is no device."""
+    _check_word("device", device, DEVICES)
+
+
+def check_numbers(device, dtype, parallel: str, rtol: float) -> None:
+    """ProblemError for words of an ensemble that can't be, and for what float32 can't give."""
+    check_device(device)
+    _check_word("dtype", dtype, DTYPES)
     if dtype == "float32" and rtol < FINEST:
         raise ProblemError(
             f"ensemble: rtol={rtol:g} is finer than float32 can tell, whose numbers have seven digits: rtol={FINEST:g} "
@@ -26,3 +28,8 @@ def check_device(device, dtype, parallel: str, rtol: float) -> None:
             f"ensemble: parallel={parallel!r} is a way to share out solves in float64 on the CPU; with "
             f"device={device!r} and dtype={dtype!r} leave it out"
         )
+
+
+def _check_word(name, word, known):
+    if word not in known:
+        raise ProblemError(f"unknown word {name}={word!r}; one of {', '.join(known)}{nearest(word, known)}")

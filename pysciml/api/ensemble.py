@@ -24,7 +24,7 @@ from ..problems.schema import problem_to_json
 from ..requests import EnsembleRequest, SolveRequest
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm
-from .devices import check_device
+from .devices import check_numbers
 from .pieces import solve_on_cluster, solve_pieces
 from .solve import check_switches, make_request, settings_of
 from .summaries import Summaries, make_summaries
@@ -151,7 +151,7 @@ def ensemble(
     _check_parallel(parallel)
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
     request, shown = make_request("ensemble", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
-    check_device(device, dtype, parallel, rtol)
+    check_numbers(device, dtype, parallel, rtol)
     if saveat is None:
         start, end = problem.t_span
         raise ProblemError(

@@ -35,6 +35,7 @@ def fit(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str | Sensitivity = "auto",
+    device: str = "cpu",
     verify: str = "once",
     checkpoint: None | str | PathLike = None,
     over: None | xr.Dataset | Mapping[str, object] = None,
@@ -80,6 +81,8 @@ def fit(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str or Sensitivity, default "auto"
         How gradients are computed.
+    device : {"cpu", "gpu"}, default "cpu"
+        Where the model and its gradient are computed; see :func:`solve`.
     verify : {"once", "always", "never"}, default "once"
         Hold the first gradient of a problem against differences of the loss before the fit begins; ``"always"``: that
         of each fit, and the one at its result; see :func:`objective`.
@@ -112,7 +115,7 @@ def fit(
     ProblemError
         For unknown names and words, and for data that do not fit the problem.
     UnsupportedByEngine, EngineUnavailable
-        If the engine can't do what was asked, or isn't ready.
+        If the engine can't do what was asked, or isn't ready, or there is no GPU.
     GradientMismatch
         If a gradient isn't the derivative of the loss.
     SolveFailed
@@ -151,6 +154,7 @@ def fit(
         rtol=rtol,
         atol=atol,
         sensitivity=sensitivity,
+        device=device,
         verify=verify,
         over=over,
         time=time,

@@ -169,6 +169,7 @@ def plan_fit(
     rtol,
     atol,
     sensitivity,
+    device,
     verify,
     over,
     time,
@@ -186,6 +187,7 @@ def plan_fit(
     everything = _read_data(problem, data, over, time)
     fitted, held = (everything, ()) if validation is None else split(validation, everything, problem)
     more = {"over": over, "weights": weights, "priors": priors, "penalty": penalty, "experiments": fitted}
+    more["device"] = device
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
     horizon = _choose_horizon(strategy, warm, horizon, misfit, batch)
     make, z0 = scale_misfit(misfit)
@@ -260,6 +262,7 @@ def _settings_of(misfit):
         "engine": misfit.engine.name,
         "algorithm": solve.algorithm,
         "sensitivity": misfit.sensitivity,
+        "device": solve.device,
         "rtol": solve.rtol,
         "atol": solve.atol,
     }

@@ -32,6 +32,7 @@ def gradient(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str | Sensitivity = "auto",
+    device: str = "cpu",
     verify: str = "once",
     **unknown,
 ) -> tuple[float, xr.Dataset]:
@@ -50,7 +51,7 @@ def gradient(
     wrt : sequence of str, optional
         Names or globs: parameters, networks (``"net"``) or their layers (``"net.0.weight"``), initial values
         (``"u0_hare"``), the ends of the span (``"t_span"``). None: all float parameters and all networks.
-    engine, algorithm, rtol, atol, sensitivity, verify
+    engine, algorithm, rtol, atol, sensitivity, device, verify
         See :func:`objective`.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
@@ -62,7 +63,7 @@ def gradient(
     gradient : xarray.Dataset
         One variable for each name, of the shape of what it is the derivative by; a whole network is
         ``net(net_weight)``, ``t_span(end)`` holds the slopes by ``t0`` and ``t1``. Attributes say which algorithm and
-        sensitivity ran.
+        sensitivity ran, and where.
 
     Raises
     ------
@@ -91,9 +92,8 @@ def gradient(
     check_keywords("gradient", unknown, gradient.__kwdefaults__ or ())
     check_verify(verify)
     names, has_ends = _without_ends(wrt)
-    misfit = make_misfit(
-        problem, data, loss, names or NOTHING if has_ends else names, engine, algorithm, rtol, atol, sensitivity
-    )
+    words = engine, algorithm, rtol, atol, sensitivity
+    misfit = make_misfit(problem, data, loss, names or NOTHING if has_ends else names, *words, device=device)
     blocks = misfit.blocks
     request = misfit.request(natural, misfit.x0)
     if has_ends:
@@ -113,6 +113,7 @@ def gradient(
         by_name[name] = np.concatenate([flat[block.slice] for block in whole])
     slopes = gradient_to_dataset(problem, by_name, flat[-2:] if has_ends else None)
     attrs = {"algorithm": compiled.algorithm, "sensitivity": compiled.sensitivity, "reason": compiled.reason}
+    attrs["device"] = device
     return value, slopes.assign_attrs(attrs)
 
 

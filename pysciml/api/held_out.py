@@ -43,7 +43,7 @@ def make_others(misfit: Misfit, held: Experiments) -> Misfit | None:
     if not held:
         return None
     solve = misfit.members[0].solve
-    numerics = {name: getattr(solve, name) for name in ("algorithm", "algorithm_options", "rtol", "atol")}
+    numerics = {name: getattr(solve, name) for name in ("algorithm", "algorithm_options", "rtol", "atol", "device")}
     members = tuple(make_member(one, misfit.blocks, misfit.columns, misfit.replicates, numerics) for one in held)
     for member in members:
         for name in {block.name for block in misfit.blocks if block.coords}:

@@ -22,6 +22,7 @@ from ..problems.over import read_over
 from ..requests import ObjectiveRequest, SumRequest, objective_needs
 from ..tracing.layout import join_layouts
 from .algorithm import Algorithm, read_algorithm
+from .devices import check_device
 from .member import Member, belongs, make_member
 from .sensitivity import Sensitivity, read_sensitivity
 from .solve import check_tolerances
@@ -142,10 +143,11 @@ def make_misfit(
     weights=None,
     priors=None,
     penalty=None,
+    device: str = "cpu",
     experiments: tuple[Experiment, ...] | None = None,
 ) -> Misfit:
     """Check everything at the door and choose the engine; ``experiments`` are the data if they have been read."""
-    check_asked(problem, rtol, atol)
+    check_asked(problem, rtol, atol, device)
     algorithm, asked = read_algorithm(algorithm), read_sensitivity(sensitivity)
     experiments = read_experiments(data, problem, over, time) if experiments is None else experiments
     names = _measured_names(experiments, problem)
@@ -153,13 +155,12 @@ def make_misfit(
     noise = noise_names(read, names, problem.p_layout)
     replicates = max(experiment.values.shape[1] for experiment in experiments)
     observe, fields, shapes, columns = _measure(problem, names, replicates)
-    blocks = read_trainable(
-        trainable, None if problem.initial else problem.u_layout, problem.p_layout, _batches(over, problem, experiments)
-    )
+    u_layout = None if problem.initial else problem.u_layout
+    blocks = read_trainable(trainable, u_layout, problem.p_layout, _batches(over, problem, experiments))
     blocks = _keep_positive(blocks, noise)
     chosen = choose_engine(engine)
-    words = {"algorithm": algorithm.word, "algorithm_options": algorithm.options_given}
-    numerics = words | {"rtol": float(rtol), "atol": float(atol)}
+    numerics = {"rtol": float(rtol), "atol": float(atol), "device": device}
+    numerics |= {"algorithm": algorithm.word, "algorithm_options": algorithm.options_given}
     members = tuple(make_member(one, blocks, columns, replicates, numerics) for one in experiments)
     for member in members:
         check_inside(member.blocks, member.x0)
@@ -189,11 +190,12 @@ def make_misfit(
     )
 
 
-def check_asked(problem, rtol, atol) -> None:
-    """ProblemError for anything but a problem and tolerances."""
+def check_asked(problem, rtol, atol, device) -> None:
+    """ProblemError for anything but a problem, tolerances and a device."""
     if not isinstance(problem, ODEProblem):
         raise ProblemError(f"problem must be a ps.ODEProblem, got {type(problem).__name__}")
     check_tolerances(rtol, atol)
+    check_device(device)
 
 
 def _measured_names(experiments, problem):

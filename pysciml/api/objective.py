@@ -39,6 +39,7 @@ def objective(
     rtol: float = 1e-6,
     atol: float = 1e-8,
     sensitivity: str | Sensitivity = "auto",
+    device: str = "cpu",
     verify: str = "once",
     **unknown,
 ) -> "Objective":
@@ -87,6 +88,8 @@ def objective(
         Tolerances of the solves, relative and in the states' units.
     sensitivity : str or Sensitivity, default "auto"
         How the gradient is computed.
+    device : {"cpu", "gpu"}, default "cpu"
+        Where the model and its gradient are computed; see :func:`solve`.
     verify : {"once", "always", "never"}, default "once"
         Hold gradients against differences of the loss along a random direction: the first of a problem by each
         way of computing it, all, or none.
@@ -105,7 +108,7 @@ def objective(
     UnsupportedByEngine
         If the engine lacks the algorithm or sensitivity.
     EngineUnavailable
-        If the engine asked for isn't ready.
+        If the engine asked for isn't ready, or there is no GPU.
 
     Notes
     -----
@@ -127,7 +130,7 @@ def objective(
     """
     check_keywords("objective", unknown, objective.__kwdefaults__ or ())
     check_verify(verify)
-    more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty}
+    more = {"over": over, "time": time, "weights": weights, "priors": priors, "penalty": penalty, "device": device}
     misfit = make_misfit(problem, data, loss, trainable, engine, algorithm, rtol, atol, sensitivity, **more)
     request = misfit.request(natural, misfit.x0)
     compiled = misfit.engine.make_objective(request)
@@ -155,6 +158,8 @@ class Objective:
         One an element, None where there is no bound, as SciPy takes them.
     engine, algorithm, sensitivity, reason : str
         What ``"auto"`` became, and why.
+    device : str
+        Where it is computed.
     """
 
     def __init__(self, misfit: Misfit, verified: Verified):
@@ -170,6 +175,7 @@ class Objective:
         self.algorithm = compiled.algorithm
         self.sensitivity = compiled.sensitivity
         self.reason = compiled.reason
+        self.device = verified.request.device
 
     def value(self, x: np.ndarray) -> float:
         """Loss at ``x (k,)``; NaN where the solve fails."""

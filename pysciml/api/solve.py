@@ -17,6 +17,7 @@ from ..problems.units import check_same_unit
 from ..requests import SolveRequest
 from ..words import check_keywords, nearest
 from .algorithm import Algorithm, read_algorithm
+from .devices import check_device
 from .failure import explain_failure, failure_message
 
 
@@ -33,6 +34,7 @@ def solve(
     max_steps: int = 100_000,
     max_seconds: float | None = None,
     engine: str = "auto",
+    device: str = "cpu",
     progress: bool = False,
     check: bool = True,
     output: str = "dataset",
@@ -64,6 +66,9 @@ def solve(
         diffrax refuses it, since loops compiled by JAX look at no clock: ``max_steps`` bounds them.
     engine : {"auto", "julia", "diffrax"}, default "auto"
         What computes it; ``"auto"`` is Julia where that is ready.
+    device : {"cpu", "gpu"}, default "cpu"
+        Where the model is computed; ``"gpu"``, this machine's first NVIDIA card, pays where large products of matrices
+        take the time, as in wide networks on many rows.
     progress : bool, default False
         Show how far a long solve is.
     check : bool, default True
@@ -86,7 +91,7 @@ def solve(
     UnsupportedByEngine
         If the engine asked for lacks the algorithm; the message names one that has it.
     EngineUnavailable
-        If the engine asked for isn't ready.
+        If the engine asked for isn't ready, or there is no GPU.
     SolveFailed
         If the solve stops early and ``check`` is True; the exception holds the status, the partial solution and the
         failure: cause, time, state and advice. With ``check=False`` these are the entry ``failure`` of the JSON.
@@ -103,7 +108,7 @@ def solve(
     if unknown:
         check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     check_switches(progress, check, output)
-    limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress}
+    limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress, "device": device}
     words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, **limits}
     request, shown = recall_request(problem, algorithm, saveat, words)
     chosen = choose_engine(engine)
@@ -153,7 +158,20 @@ _CONSTANT = frozenset((type(None), bool, int, float, str, Algorithm, np.float64,
 
 
 def make_request(
-    function, problem, algorithm, saveat, *, rtol, atol, tstops, dt, dtmax, max_steps, max_seconds=None, progress=False
+    function,
+    problem,
+    algorithm,
+    saveat,
+    *,
+    rtol,
+    atol,
+    tstops,
+    dt,
+    dtmax,
+    max_steps,
+    max_seconds=None,
+    progress=False,
+    device="cpu",
 ) -> tuple[SolveRequest, np.ndarray | None]:
     """What an engine is asked, checked at the door, and the save times as results show them."""
     if not isinstance(problem, ODEProblem):
@@ -161,6 +179,7 @@ def make_request(
     algorithm = read_algorithm(algorithm)
     check_tolerances(rtol, atol)
     _check_steps(dt, dtmax, max_steps, max_seconds)
+    check_device(device)
     times, shown = (None, None) if saveat is None else read_saveat(saveat, problem)
     flat = flatten_model(problem, times)
     request = SolveRequest(
@@ -181,6 +200,7 @@ def make_request(
         progress=progress,
         mass_matrix=problem.mass_matrix,
         events=flat.events,
+        device=device,
     )
     return request, shown
 
@@ -196,7 +216,8 @@ def make_answer(
     """A solution as it is returned; ``name`` of the engine that ran, ``engine`` as asked for."""
     if output == "arrays":
         return to_arrays(raw, problem, shown)
-    return to_dataset(raw, problem, name, settings_of(request, engine, problem), shown, request.events, failure)
+    settings = settings_of(request, engine, problem) | {"device": request.device}
+    return to_dataset(raw, problem, name, settings, shown, request.events, failure)
 
 
 def check_tolerances(rtol, atol) -> None:

@@ -1,6 +1,5 @@
 """Ensembles in float32 and on devices: as accurate as seven digits allow, and refused by name where they can't be."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -25,24 +24,6 @@ REFERENCES = json.loads((Path(__file__).parents[1] / "golden" / "references.json
 def run(engine, problem=LORENZ, over=None, **words):
     words = {"saveat": SAVEAT, "rtol": 1e-5, "atol": 1e-7} | words
     return ps.ensemble(problem, {"r": R} if over is None else over, engine=require_engine(engine), **words)
-
-
-@pytest.fixture
-def as_if_gpu(monkeypatch):
-    """What goes to a GPU goes to a CPU, by the same way: JAX's, and the CPU backend of the kernels."""
-
-    def prepare(name):
-        require_engine(name)
-        engine = importlib.import_module(f"pysciml.engines.{name}.engine")
-        if name == "diffrax":
-            find = engine.find_device
-            monkeypatch.setattr(engine, "find_device", lambda word: find("cpu"))
-        else:
-            load, arguments = engine.load_device, engine.kernel_arguments
-            monkeypatch.setattr(engine, "load_device", lambda bridge, word: load(bridge, "kernels"))
-            monkeypatch.setattr(engine, "kernel_arguments", lambda request: ("kernels", *arguments(request)[1:]))
-
-    return prepare
 
 
 @pytest.mark.parametrize("engine", ENGINES)

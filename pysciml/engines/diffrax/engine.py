@@ -18,7 +18,7 @@ from .algorithms import CAPABILITIES
 from .ensemble import solve_ensemble
 from .fit import run_stage
 from .objective import compile_observe
-from .precision import double_precision, find_device, numbers
+from .precision import double_precision, numbers
 from .solve import bucket, solve_request
 from .sums import DiffraxSum
 
@@ -31,25 +31,25 @@ class DiffraxEngine(AbstractEngine):
     instead = {Capability("limit", "max_seconds"): "Loops compiled by JAX look at no clock; max_steps bounds them"}
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        with double_precision():
+        with double_precision(request.device):
             return replace(solve_request(request), versions=self.versions())
 
     def solve_ensemble(self, request: EnsembleRequest) -> RawEnsemble:
         if request.parallel == "serial" or request.solve.events:  # these act between compiled stretches
             return super().solve_ensemble(request)
         request = in_single(request) if request.dtype == "float32" else request
-        with numbers(request.dtype, find_device(request.device)):
+        with numbers(request.dtype, request.device):
             return replace(solve_ensemble(request), versions=self.versions())
 
     def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:
-        with double_precision():
+        with double_precision(request.device):
             objective = DiffraxSum(request, stage=stage)
         return objective.parts[0] if request.is_single else objective
 
     def fit(
         self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
     ) -> RawFit:
-        with double_precision():
+        with double_precision(request.objective.device):
             raw = run_fit(self, request, partial(run_stage, request), report, folder)
         return replace(raw, versions=self.versions())
 

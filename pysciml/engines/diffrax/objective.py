@@ -20,7 +20,7 @@ from .algorithms import METHODS, sensitivities_of
 from .control import RESULTS, make_controller
 from .lower import lower_program
 from .methods import make_solver
-from .precision import double_precision
+from .precision import double_precision, place
 from .solve import pad_stops, solve_request
 
 MOST_STORED = 2**22  # numbers in the steps of a reversed solve; where they would be more, some are computed again
@@ -185,21 +185,22 @@ class DiffraxObjective(AbstractObjective):
         structure, solve = without_constants(request.parametrization), request.solve
         words = self.algorithm, self.sensitivity, self.most_steps
         self.key = Key(solve.program, structure, *words, request.observe, request.sees_data, request.whole)
-        self.data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
+        data = stage_data(make_data(request, self.algorithm, length), rows, factor, request.whole is not None)
+        self.device, self.data = solve.device, place(data, solve.device)
         self._value, self._value_and_gradient = compile_objective(self.key)
         self._n_path = request.n_path
 
     def value(self, x: np.ndarray) -> float:
-        with double_precision():
+        with double_precision(self.device):
             return float(self._value(np.asarray(x, dtype=np.float64), self.data))
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        with double_precision():
+        with double_precision(self.device):
             value, gradient = self._value_and_gradient(np.asarray(x, dtype=np.float64), self.data)
         return if_finite(float(value), np.array(gradient))
 
     def path_values(self, x: np.ndarray) -> list[float]:
-        with double_precision():
+        with double_precision(self.device):
             return [
                 float(self._value(x, self.data._replace(weights=only_column(self.data.weights, k))))
                 for k in range(-self._n_path, 0)
@@ -265,7 +266,7 @@ def why_failed(request: SumRequest, x: np.ndarray, stage: Stage, max_steps: int)
     """How the first solve at ``x`` ends that a loss rejects; FAILED if only the gradient does."""
     for part, picks, rows in zip(request.parts, request.picks, stage.rows, strict=True):
         if rows:
-            with double_precision():
+            with double_precision(request.device):
                 probe = _probe(part, x[picks], rows)
             if not is_success(probe.status[0]):
                 return probe.status[0]

@@ -14,17 +14,22 @@ else:  # before JAX 0.8
 
 
 @contextmanager
-def double_precision() -> Iterator[None]:
-    """Within it JAX computes in float64 on the CPU."""
-    with enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+def double_precision(word: str = "cpu") -> Iterator[None]:
+    """Within it JAX computes in float64 on a device."""
+    with enable_x64(True), jax.default_device(find_device(word)):
         yield
 
 
 @contextmanager
-def numbers(dtype: str, device) -> Iterator[None]:
+def numbers(dtype: str, word: str) -> Iterator[None]:
     """Within it JAX computes in float64 or float32 on a device; its products of matrices are no shorter than that."""
-    with enable_x64(dtype == "float64"), jax.default_device(device), jax.default_matmul_precision("highest"):
+    with enable_x64(dtype == "float64"), jax.default_device(find_device(word)), jax.default_matmul_precision("highest"):
         yield
+
+
+def place(values, word: str):
+    """Arrays of a tree as those of a device, where what is computed of them stays; on the CPU as they are."""
+    return values if word == "cpu" else jax.device_put(values, find_device(word))
 
 
 def find_device(word: str):

@@ -15,6 +15,7 @@ from .control import RESULTS
 from .events import Occasions
 from .loop import Arguments, Loop, make_loop
 from .methods import count_stages
+from .precision import place
 from .status import read_result
 
 FIRST_CHUNK = 16  # steps; later chunks grow towards CHUNK_SECONDS, so that Ctrl-C is soon heard
@@ -90,7 +91,7 @@ def integrate(request: SolveRequest, word: str, patience: float = np.inf) -> Out
     state, chunks, was_interrupted = None, [], False
     try:
         with _progress_bar(request) as show:
-            arguments = occasions.start(arguments)
+            arguments = place(occasions.start(arguments), request.device)
             state, steps = loop.start(arguments), FIRST_CHUNK
             while _is_running(state, request) and not occasions.is_over:
                 begin = time.perf_counter()

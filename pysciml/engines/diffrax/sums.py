@@ -13,7 +13,7 @@ from ...requests import SumRequest
 from ..base import AbstractObjective
 from .lower import lower_program
 from .objective import MOST_STORED, DiffraxObjective, Key, if_finite, make_gradient, make_loss
-from .precision import double_precision
+from .precision import double_precision, place
 from .solve import bucket
 
 MANY = 16  # objectives, from which on compiling once more for many of them pays
@@ -37,6 +37,7 @@ class DiffraxSum(AbstractObjective):
         used = [k for k, n in enumerate(rows) if n]
         factor = 1.0 if stage is None else stage.factor
         self._used, self.batch, self._n_path = used, None, request.parts[0].n_path
+        self._device = request.device
         self._picks = [request.picks[k] for k in used]
         self.parts = [
             DiffraxObjective(request.parts[k], x[request.picks[k]], rows[k], factor, least_steps, length) for k in used
@@ -53,11 +54,11 @@ class DiffraxSum(AbstractObjective):
 
     def value(self, x: np.ndarray) -> float:
         places = np.arange(len(self.parts))
-        with double_precision():
+        with double_precision(self._device):
             found = dict(pair for group in self._alike for pair in group.values(x, places))
         found |= {k: self.parts[k].value(x[self._picks[k]]) for k in self._single}
         total = sum(found[k] for k in places)
-        with double_precision():
+        with double_precision(self._device):
             return total + sum(float(penalty(x)[0]) for penalty in self._penalties)
 
     def traced(self, x):
@@ -75,7 +76,7 @@ class DiffraxSum(AbstractObjective):
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         total, gradient = 0.0, np.zeros(x.size)
         places, share = self._in_batch()
-        with double_precision():
+        with double_precision(self._device):
             found = dict(pair for group in self._alike for pair in group.slopes(x, places))
         for k in places:
             picks = self._picks[k]
@@ -84,7 +85,7 @@ class DiffraxSum(AbstractObjective):
             gradient[picks] += slope
         total, gradient = share * total, share * gradient
         for penalty in self._penalties:
-            with double_precision():
+            with double_precision(self._device):
                 value, slope = penalty(x)
             total += float(value)
             gradient += np.asarray(slope)
@@ -122,7 +123,8 @@ class Alike:
         self._picks = np.stack([picks[k] for k in places])
         most = max(parts[k].most_steps for k in places)
         self._value, self._value_and_gradient = compile_many(parts[places[0]].key._replace(max_steps=most))
-        self._data = jax.tree.map(lambda *rows: np.stack(rows), *(parts[k].data for k in places))
+        data = jax.tree.map(lambda *rows: np.stack(rows), *(parts[k].data for k in places))
+        self._data = place(data, parts[places[0]].device)
 
     def values(self, x: np.ndarray, used: np.ndarray) -> Iterator[tuple[int, float]]:
         """The loss of those whose places are in ``used``, by place."""
@@ -163,10 +165,10 @@ def compile_many(key: Key) -> tuple[Callable, Callable]:
 def find_alike(parts: Sequence[DiffraxObjective], picks: Sequence[np.ndarray]) -> list[Alike]:
     """Groups of many parts that are one function."""
     groups: dict[tuple, list[int]] = {}
-    for place, part in enumerate(parts):
+    for k, part in enumerate(parts):
         leaves, structure = jax.tree.flatten(part.data)
         shapes = tuple(np.shape(leaf) for leaf in leaves)
-        groups.setdefault((part.key._replace(max_steps=0), structure, shapes, picks[place].size), []).append(place)
+        groups.setdefault((part.key._replace(max_steps=0), structure, shapes, picks[k].size), []).append(k)
     found = []
     for places in groups.values():
         most = max(parts[k].most_steps for k in places)

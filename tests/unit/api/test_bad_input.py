@@ -111,8 +111,16 @@ SOLVES = {
     "engine": (lambda: ps.solve(PROBLEM, engine="juila"), "did you mean 'julia'?"),
     "keyword": (lambda: ps.solve(PROBLEM, save_at=[1.0]), "solve: unknown keyword 'save_at'"),
     "device": (
-        lambda: ps.solve(PROBLEM, device="gpu"),
-        "only ps.ensemble takes device: all else is solved in float64 on the CPU",
+        lambda: ps.dense(PROBLEM, device="gpu"),
+        "only ps.ensemble, ps.solve, ps.objective, ps.gradient and ps.fit take device: all else is solved in float64",
+    ),
+    "dtype": (
+        lambda: ps.solve(PROBLEM, dtype="float32"),
+        "only ps.ensemble takes dtype: all else is solved in float64",
+    ),
+    "word of a device": (
+        lambda: ps.solve(PROBLEM, device="cuda"),
+        "unknown word device='cuda'; one of cpu, gpu; did you mean 'cpu'",
     ),
     "another library's keyword": (lambda: ps.solve(PROBLEM, reltol=1e-6), "did you mean 'rtol'?"),
     "SciPy's keyword": (lambda: ps.solve(PROBLEM, t_eval=[1.0]), "did you mean 'saveat'?"),
@@ -122,6 +130,7 @@ SOLVES = {
 FITS = {
     "loss": (lambda: ps.fit(PROBLEM, DATA, loss="nmsee"), "did you mean 'nmse'?"),
     "optimizer": (lambda: ps.fit(PROBLEM, DATA, optimizer="adm"), "did you mean 'Adam'?"),
+    "device": (lambda: ps.fit(PROBLEM, DATA, device="gpus"), "unknown word device='gpus'; one of cpu, gpu"),
     "sensitivity": (lambda: ps.fit(PROBLEM, DATA, sensitivity="discreet"), "did you mean 'discrete'?"),
     "fit's algorithm": (lambda: ps.fit(PROBLEM, DATA, algorithm="Tsit6"), "did you mean 'Tsit5'?"),
     "fit's engine": (lambda: ps.fit(PROBLEM, DATA, engine="diffax"), "did you mean 'diffrax'?"),
