@@ -45,7 +45,11 @@ right to 3 units in the last place.
     return copysign(above / (above + 2.0), x)
 end
 
-const REST_OF_EXP = ntuple(k -> 1 / factorial(k + 1), 12)
+"`(exp(r) - 1 - r) / r^2` for `abs(r) <= log(2) / 2`, interpolated at Chebyshev's nodes, to 1.1e-16: two terms fewer than Taylor's."
+const REST_OF_EXP = (
+    0.5000000000000001, 0.16666666666666669, 0.041666666666623824, 0.008333333333330039, 0.0013888888917367081,
+    0.00019841269863171557, 2.4801521057868204e-5, 2.7557268276905696e-6, 2.7620201591031547e-7, 2.5100472505694996e-8,
+)
 
 np_mod(x::Real, y::Real) = isinf(x) ? oftype(x, NaN) : mod(x, y)
 np_arctan2(x::Real, y::Real) = atan(x, y)

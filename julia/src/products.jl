@@ -49,6 +49,21 @@ function blas_product!(y, before_y, a, before_a, b, before_b, m, k, n, a_turned,
     return nothing
 end
 
+const ONE = [1.0]
+
+"`y = sum(rows)` of a matrix of k rows of n numbers, in C order behind the given offset."
+@noinline function np_sum_rows!(y::Vector64, before_y::Int, a::Vector64, before_a::Int, k::Int, n::Int)
+    add_rows!(y, before_y, ONE, 0, 0, a, before_a, k, n)
+    return nothing
+end
+
+function np_sum_rows!(y, before_y, a, before_a, k, n)
+    @inbounds for j in 1:n
+        y[before_y + j] = sum(l -> a[before_a + (l - 1) * n + j], 1:k; init = zero(eltype(a)))
+    end
+    return nothing
+end
+
 part(x, before, n) = view(x, (before + 1):(before + n))
 part(x, before, rows, columns) = reshape(part(x, before, rows * columns), rows, columns)
 

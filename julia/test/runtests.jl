@@ -246,6 +246,17 @@ end
     end
 end
 
+@testset "sums of rows" begin
+    for k in (0, 1, 2, 7, 30), n in (1, 2, 3, 4, 7, 8, 17, 50)
+        a, y, z = rand(k * n + 1), ones(n + 4), ones(n + 4)
+        PySciML.np_sum_rows!(y, 3, a, 1, k, n)
+        invoke(PySciML.np_sum_rows!, NTuple{6, Any}, z, 3, a, 1, k, n)
+        expected = [1.0; 1.0; 1.0; vec(sum(reshape(a[2:end], n, k); dims = 2)); 1.0]
+        @test y ≈ expected rtol = 1.0e-14
+        @test z ≈ expected rtol = 1.0e-14
+    end
+end
+
 @testset "sums of outer products" begin
     blocks = [PySciML.Block(1, 2, 3, 0, 2), PySciML.Block(7, 2, 0, 5, 5)]
     factors, total, expected, columns = PySciML.Factors(blocks, 4), ones(10), ones(10), rand(7, 11)

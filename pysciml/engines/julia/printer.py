@@ -141,6 +141,10 @@ def _print_reduction_across(writer, i, leaves, over, within):
     }
     value = writer.expression(node.args[0], texts)
     name, offset = writer.new(i)
+    if _is_sum_of_rows(node, value, texts.values(), over, within):
+        source, place, _ = writer.address(leaves[0])
+        writer.line(f"np_sum_rows!({name}, {offset}, {source}, {place}, {within[0][0]}, {over[0][0]})")
+        return
     whole = loop_names(1)
     writer.open([node.size], whole, simd=INDEPENDENT)
     writer.line(f"{name}[{index(offset, (1,), whole)}] = {start}")
@@ -149,6 +153,12 @@ def _print_reduction_across(writer, i, leaves, over, within):
     target = f"{name}[{index(offset, over[1][0], inner)}]"
     writer.line(REDUCTIONS[node.op][1].format(s=target, x=value))
     writer.close(names)
+
+
+def _is_sum_of_rows(node, value, texts, over, within):
+    """Whether sums are of the columns of a matrix that lies in memory, in C order."""
+    is_matrix = len(over[0]) == len(within[0]) == 1 and over[1] == [(1,), (1,)] and within[1] == [over[0]]
+    return node.op == "sum" and is_matrix and [value] == list(texts) and value.endswith("]")
 
 
 def _print_cumsum(writer, i):

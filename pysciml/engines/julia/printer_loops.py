@@ -11,6 +11,7 @@ from .printer_ops import index, literal, loop_names, spell, strip
 from .printer_plan import Plan, align, c_strides, collapse, is_dense
 
 INDEPENDENT, SUM = "@simd ivdep ", "@simd "  # iterations in any order; sums in any order
+SHORT, VECTOR = 128, 8  # rows of numbers, and what is computed at a time
 RIGHT_HAND_SIDE = (("t", "u", "p"), ("du",))
 
 
@@ -184,11 +185,24 @@ class LoopWriter:
         """Write an elementwise node: a loop over its shape, or a local if it's a scalar."""
         if self.nodes[i].shape:
             name, offset = self.new(i)
+            if self._has_short_rows(i) and name not in self.added:
+                self.assign(name, offset, c_strides(self.nodes[i].shape), *self.plan.loop_arguments(i))
+                self.open([self.nodes[i].size], loop_names(1), simd=INDEPENDENT)
+                element = f"{name}[{index(offset, (1,), loop_names(1))}]"
+                self.line(f"{element} = {spell(self.nodes[i].op, [(None, element)], '')}")
+                self.close(["i"])
+                return
             self._loop(name, offset, c_strides(self.nodes[i].shape), i, self.nodes[i].shape, self.operands(i))
         else:
             texts = {leaf: self.element(leaf, (), ()) for leaf in self.operands(i)}
             value = strip(self.expression(i, texts))
             self.line(f"{self.new_local(i)} = {value}")
+
+    def _has_short_rows(self, i):
+        """Whether a tanh would be computed in rows whose ends fill no vector: quicker in a sweep of its own."""
+        shape, (a, *_) = self.nodes[i].shape, (*self.plan.loop_arguments(i), i)
+        is_tanh = self.nodes[i].op == "tanh" and a in self.plan.fused and self.nodes[a].shape == shape
+        return is_tanh and shape[-1] < self.nodes[i].size and shape[-1] < SHORT and shape[-1] % VECTOR != 0
 
     def assign(self, name: str, offset: int, strides: tuple[int, ...], i: int, shape: tuple[int, ...] | None = None):
         """Write the elements of node i, computed there if they haven't been, into a part of an array."""
