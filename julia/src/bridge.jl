@@ -163,22 +163,22 @@ end
 
 Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
 there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
-statistics, one member's after the other, the words that ran, how many tasks and lanes there were, how often events fired in each
-member, when, and which (from 0). Nothing, if it
+statistics, one member's after the other, the words that ran, how many tasks and lanes there were, and, if there are events, how
+often they fired in each member, when, and which (from 0). Nothing, if it
 `leaves_stiff` ones to another call and most of those that the automatic choice looked at first are.
 """
 function solve_ensemble(
         f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, leaves_stiff, numbers...
     )
-    e = Ensemble(u0, p, (Float64(t0), Float64(t1)), string(spec), floats(saveat))
+    events = something(events, NO_EVENTS)
+    e = Ensemble(u0, p, (Float64(t0), Float64(t1)), string(spec), floats(saveat), !isempty(events))
     f = with_mass(f, mass_matrix)
     n_tasks = prepare_tasks(e, f) ? min(n_tasks == 0 ? Threads.nthreads() : Int(n_tasks), length(e.codes)) : 1
-    events = something(events, NO_EVENTS)
     found = solve_all!(e, f, wide, Int(n_lanes), Bool(has_wide_parameters), events, numbers, n_tasks, Bool(leaves_stiff))
     found === nothing && return nothing
     words, n_lanes = found
     ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
-    fired = length.(first.(e.firings)), reduce(vcat, first.(e.firings)), reduce(vcat, last.(e.firings)) .- 1
+    fired = isempty(events) ? () : (length.(first.(e.firings)), reduce(vcat, first.(e.firings)), reduce(vcat, last.(e.firings)) .- 1)
     return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes, fired...
 end
 

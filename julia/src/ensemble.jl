@@ -37,13 +37,13 @@ struct Ensemble
     u::Matrix{Float64} # (states at all save times, member), NaN where a solve did not get to
     codes::Vector{Int} # places among `RETURN_CODES`
     counts::Matrix{Int} # (statistic, member)
-    firings::Vector{Tuple{Vector64, Vector{Int}}} # a member's times at which events fired, and which
+    firings::Vector{Tuple{Vector64, Vector{Int}}} # a member's times at which events fired, and which; empty if there are no events
 end
 
-function Ensemble(u0, p, span, spec, saveat)
+function Ensemble(u0, p, span, spec, saveat, has_events = false)
     n, members = size(u0)
     u, codes = fill(NaN, n * length(saveat), members), fill(1, members) # until it is solved, a member counts as interrupted
-    firings = [(Float64[], Int[]) for _ in 1:members]
+    firings = [(Float64[], Int[]) for _ in 1:(has_events ? members : 0)]
     return Ensemble(u0, p, span, spec, saveat, u, codes, zeros(Int, 5, members), firings)
 end
 
@@ -149,7 +149,9 @@ function gather!(columns, rows, members, n)
     return nothing
 end
 
-"Call `run(task, k)` for k from 1 to `count`, in one task a thread; each takes the next k when it is done."
+"""
+Call `run(task, k)` for k from 1 to `count`, in one task a thread, the first in this one; each takes the next k when it is done.
+"""
 function share_out(run, n_tasks, count)
     next = Threads.Atomic{Int}(1)
     function work(task)
@@ -161,12 +163,13 @@ function share_out(run, n_tasks, count)
         end
     end
     n_tasks == 1 && return work(1)
+    others = filter(!=(Threads.threadid()), Threads.threadpooltids(:default))
     IS_SHARED[] = true
-    tasks = try
-        started = [start_on(() -> work(task), id) for (task, id) in zip(1:n_tasks, Threads.threadpooltids(:default))]
-        foreach(Base._wait, started)
-        started
+    tasks = [start_on(() -> work(task), id) for (task, id) in zip(2:n_tasks, others)]
+    try
+        work(1)
     finally
+        foreach(Base._wait, tasks)
         IS_SHARED[] = false
     end
     for task in tasks

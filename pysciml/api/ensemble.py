@@ -26,7 +26,7 @@ from ..words import check_keywords, nearest
 from .algorithm import Algorithm
 from .devices import check_numbers
 from .pieces import solve_on_cluster, solve_pieces
-from .solve import check_switches, make_request, settings_of
+from .solve import check_switches, recall_request, settings_of
 from .summaries import Summaries, make_summaries
 from .summary_store import SummaryStore
 
@@ -150,7 +150,7 @@ def ensemble(
     check_switches(progress, True, "dataset")
     _check_parallel(parallel)
     steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
-    request, shown = make_request("ensemble", problem, algorithm, saveat, rtol=rtol, atol=atol, **steps)
+    request, shown = recall_request("ensemble", problem, algorithm, saveat, {"rtol": rtol, "atol": atol, **steps})
     check_numbers(device, dtype, parallel, rtol)
     if saveat is None:
         start, end = problem.t_span

@@ -12,6 +12,7 @@ from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
+from ..problems.spelled import spell
 from ..problems.times import check_times, read_shown_times
 from ..problems.units import check_same_unit
 from ..requests import SolveRequest
@@ -110,7 +111,7 @@ def solve(
     check_switches(progress, check, output)
     limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress, "device": device}
     words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, **limits}
-    request, shown = recall_request(problem, algorithm, saveat, words)
+    request, shown = recall_request("solve", problem, algorithm, saveat, words)
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
@@ -124,37 +125,19 @@ def solve(
     return answer
 
 
-def recall_request(problem, algorithm, saveat, words):
+def recall_request(function, problem, algorithm, saveat, words):
     """What :func:`make_request` made of the same words for this problem, or for one with other values, or makes now."""
-    spelled = _spell((algorithm, saveat, *words.values()))
+    spelled = spell((algorithm, saveat, *words.values()), Algorithm)
     if spelled is None or not isinstance(problem, ODEProblem):
-        return make_request("solve", problem, algorithm, saveat, **words)
+        return make_request(function, problem, algorithm, saveat, **words)
     values = problem.u0_values, problem.p_values
     last, last_values, request, shown = problem.memory.get("request", (None, None, None, None))
     if last != spelled:
-        request, shown = make_request("solve", problem, algorithm, saveat, **words)
+        request, shown = make_request(function, problem, algorithm, saveat, **words)
         problem.memory["request"] = spelled, values, request, shown
     elif last_values[0] is not values[0] or last_values[1] is not values[1]:
         request = request.with_values(*values)
     return request, shown
-
-
-def _spell(values):
-    """Values as what can be compared: arrays by content, others with their type; None if one of them may change."""
-    spelled = []
-    for value in values:
-        kind = type(value)
-        if kind is np.ndarray and value.dtype.kind in "iufM" and value.nbytes < _MUCH:
-            spelled.append((value.dtype, value.shape, value.tobytes()))
-        elif kind in _CONSTANT:
-            spelled.append((kind, value))
-        else:
-            return None
-    return spelled
-
-
-_MUCH = 1_000_000  # bytes: times beyond are not kept
-_CONSTANT = frozenset((type(None), bool, int, float, str, Algorithm, np.float64, np.int64))
 
 
 def make_request(
@@ -284,7 +267,7 @@ def settings_of(request: SolveRequest, engine: str, problem: ODEProblem) -> dict
     asked = {
         "engine": engine,
         "saveat": request.saveat is not None,
-        "tstops": None if request.tstops is None else np.setdiff1d(request.tstops, problem.stop_times),
+        "tstops": None if request.tstops is None else np.setdiff1d(request.tstops, problem.stop_times).tolist(),
         "algorithm_options": dict(request.algorithm_options),
     }
     return {name: getattr(request, name) for name in names} | asked

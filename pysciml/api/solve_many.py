@@ -77,7 +77,7 @@ def solve_many(
     words["max_seconds"] = max_seconds
     request, _ = make_request("solve_many", problem, algorithm, saveat, **words)
     problems = [_change(problem, change, f"changes[{k}]") for k, change in enumerate(_read_changes(changes))]
-    pairs = [recall_request(each, algorithm, saveat, words) for each in problems]
+    pairs = [recall_request("solve_many", each, algorithm, saveat, words) for each in problems]
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     requests = [request for request, _ in pairs]

@@ -11,7 +11,7 @@ from ..problems.labels import coords_on
 from ..tracing.layout import Layout
 from .attrs import own_versions, to_json, variable_attrs
 from .status import STATUS_ATTRS, succeeded
-from .to_dataset import parameter_coords
+from .to_dataset import parameter_coords, parameter_values
 
 
 def batch_coords(batch: Batch) -> dict:
@@ -28,7 +28,9 @@ def batch_coords(batch: Batch) -> dict:
         values = rows.reshape(-1, entry.size)
         values = values if entry.table is None else np.stack([entry.table.values(row) for row in values])
         shape = entry.shape if entry.table is None else values.shape[1:]
-        coords[name] = ((*dims, *problem.dims[owner]), values.reshape(*rows.shape[:-1], *shape), attrs)
+        values = values.reshape(*rows.shape[:-1], *shape)
+        values.flags.writeable = False  # it may be shared
+        coords[name] = ((*dims, *problem.dims[owner]), values, attrs)
     for dim, labels in over.labels.items():
         if labels is not None and dim not in coords:
             coords[dim] = (dim, labels)
@@ -37,7 +39,8 @@ def batch_coords(batch: Batch) -> dict:
 
 def time_coord(batch: Batch, times: np.ndarray) -> tuple:
     """Save times as the user wrote them."""
-    problem = batch.problem
+    problem, times = batch.problem, times.copy()
+    times.flags.writeable = False  # it may be shared
     return ("time", times, variable_attrs("time", {} if problem.calendar else problem.units, {}))
 
 
@@ -68,12 +71,48 @@ def ensemble_to_dataset(
     batch: Batch, variables: Mapping, coords: Mapping, codes, statistics, raw: RawEnsemble, engine: str, settings
 ) -> xr.Dataset:
     """The whole result; ``raw`` is that of a last chunk, which says what ran."""
-    coords = batch_coords(batch) | dict(coords) | own_coords(batch.problem)
-    if statistics:
-        coords["statistic"] = ("statistic", np.array(list(statistics), dtype=object))
-    ds = xr.Dataset(dict(variables) | endings(batch, codes, statistics), coords)
+    variables = dict(variables) | endings(batch, codes, statistics)
+    ds = _recall_dataset(batch, variables, coords, tuple(statistics))
     ds.attrs = ensemble_attrs(batch, codes, raw, engine, settings)
     return ds
+
+
+def _recall_dataset(batch: Batch, variables: dict, coords: Mapping, names: tuple[str, ...]) -> xr.Dataset:
+    """Variables and coordinates as a Dataset: a copy of the last one where that differs in values alone.
+
+    As in ``to_dataset``: xarray takes much longer to put a Dataset together than to copy one.
+    """
+    problem, times = batch.problem, coords["time"][1] if "time" in coords else np.zeros(0)
+    if sum(values.nbytes for _, values, *_ in variables.values()) > _MUCH:
+        return _make_dataset(batch, variables, coords, names)
+    form = {name: (dims, values.shape) for name, (dims, values, *_) in variables.items()}
+    facts = list(form), form, list(coords), names, times.dtype
+    over, last, shown, ds, p_values = problem.memory.get("ensemble", (None,) * 5)
+    if over is not batch.over or last != facts or not np.array_equal(times, shown):
+        problem.memory["ensemble"] = batch.over, facts, times, None, None
+        return _make_dataset(batch, variables, coords, names)
+    fixed = [name for name in problem.p_layout.names if name not in batch.p]
+    if ds is None:
+        ds, p_values = _make_dataset(batch, variables, coords, names), problem.p_values
+        if not set(fixed) & set(ds.indexes):  # an index can't be given other values
+            problem.memory["ensemble"] = batch.over, facts, times, ds, p_values
+    ds = ds.copy(data={name: values for name, (_, values, *_) in variables.items()})
+    if p_values is not problem.p_values:
+        for name, values in parameter_values(problem).items():
+            if name in fixed:
+                ds.variables[name].data = values
+    return ds
+
+
+_MUCH = 1_000_000  # bytes: results beyond are not kept
+
+
+def _make_dataset(batch, variables, coords, names):
+    """A Dataset from its parts."""
+    coords = batch_coords(batch) | dict(coords) | own_coords(batch.problem)
+    if names:
+        coords["statistic"] = ("statistic", np.array(names, dtype=object))
+    return xr.Dataset(variables, coords)
 
 
 def own_coords(problem) -> dict:

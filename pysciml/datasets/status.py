@@ -14,10 +14,12 @@ STATUS_ATTRS = {
     "flag_meanings": " ".join(status.name.lower() for status in Status),
 }
 
+_GOOD = [status.code for status in Status if is_success(status)]
+
 
 def succeeded(codes: np.ndarray) -> np.ndarray:
     """Which of some codes are those of a solve that reached its end."""
-    return np.isin(codes, [status.code for status in Status if is_success(status)])
+    return np.logical_or.reduce([codes == code for code in _GOOD])
 
 
 def failed_members(ds: xr.Dataset):

@@ -36,8 +36,7 @@ def to_dataset(
             problem.memory["solution"] = times, ds, said, p_values
     ds = ds.copy(data=_arrays(raw, problem))
     if p_values is not problem.p_values:
-        for name, values in _parameter_values(problem, problem.p_values).items():
-            values.flags.writeable = False  # as those of the copy, which are shared
+        for name, values in parameter_values(problem).items():
             ds.variables[name].data = values
     if said != facts:
         ds.attrs = _solution_attrs(raw, problem, engine, settings, None)
@@ -146,11 +145,16 @@ def _strict(value):
 
 def parameter_coords(problem):
     """Every parameter as a coordinate on its own dims, with their coordinates."""
+    variables, coords = _values_of(problem, parameter_values(problem))
+    return coords | variables
+
+
+def parameter_values(problem: ODEProblem) -> dict[str, np.ndarray]:
+    """Parameters by name, read-only, since results may share them."""
     values = _parameter_values(problem, problem.p_values)
     for array in values.values():
-        array.flags.writeable = False  # they may be shared
-    variables, coords = _values_of(problem, values)
-    return coords | variables
+        array.flags.writeable = False
+    return values
 
 
 def _parameter_values(problem, flat):

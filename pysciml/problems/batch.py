@@ -16,6 +16,7 @@ from .draws import check_count, draw_values, is_distribution
 from .inputs import stop_times
 from .ode import ODEProblem
 from .over import Over, read_over, show_coords
+from .spelled import spell
 
 
 class Batch:
@@ -25,9 +26,28 @@ class Batch:
         self.problem, self.over = problem, over
         self.shape = tuple(over.sizes.values())
         self.size = int(np.prod(self.shape, dtype=np.int64))
-        next(over.members(problem))  # whatever can't be is refused as in a single problem
+        if not self._is_plain():
+            next(over.members(problem))  # whatever can't be is refused as in a single problem
         self.p = {name: self._rows(name, value, "p") for name, value in over.p.items()}
         self.u0 = {name: self._rows(name, value, "u0") for name, value in over.u0.items()}
+
+    def _is_plain(self):
+        """Whether all that differs is bare finite numbers of a problem in which nothing follows from them."""
+        problem = self.problem
+        if problem.initial is not None or problem.events:
+            return False
+        pairs = [(problem.p_layout[name], value) for name, value in self.over.p.items()]
+        pairs += [(problem.u_layout[name], value) for name, value in self.over.u0.items()]
+        return all(
+            not entry.shape
+            and entry.table is entry.network is None
+            and isinstance(value, xr.DataArray)
+            and value.dtype.kind in "iuf"
+            and not value.coords
+            and not value.attrs
+            and bool(np.isfinite(value.values).all())
+            for entry, value in pairs
+        )
 
     def _rows(self, name, value, kind) -> tuple[tuple[str, ...], np.ndarray]:
         """The batch dims of a value, and its flat elements ``(*sizes, size)`` along these."""
@@ -37,7 +57,7 @@ class Batch:
         entry = layout[name]
         if isinstance(value, xr.DataArray) and entry.table is None and value.dtype != object:
             own = [dim for dim in problem.dims[name] if dim in value.dims]
-            rows = value.transpose(*dims, *own).values.astype(np.float64).reshape(*sizes, entry.size)
+            rows = value.variable.transpose(*dims, *own).values.astype(np.float64).reshape(*sizes, entry.size)
             self._check_finite(name, kind, dims, rows)
             return dims, rows
         rows = np.empty((*sizes, entry.size))
@@ -57,6 +77,8 @@ class Batch:
     def stop_times(self) -> np.ndarray:
         """Times inside the span at which an external input of some trajectory steps to another value."""
         problem = self.problem
+        if all(entry.table is None for entry in problem.p_layout.entries):
+            return np.zeros(0)
         found = [problem.stop_times]
         for name, (_, rows) in self.p.items():
             entry = problem.p_layout[name]
@@ -94,6 +116,22 @@ def _fill(layout, flat, varied, index, count):
 
 def read_batch(problem: ODEProblem, over, trajectories=None, seed: int = 0) -> Batch:
     """The trajectories of ``over``, in which distributions are drawn; ProblemError if there are none."""
+    spelled = spell((*over, *over.values())) if type(over) is dict and trajectories is None else None
+    last, found = problem.memory.get("over", (None, None))
+    if spelled is not None and spelled == last:
+        return Batch(problem, found)
+    if spelled is not None:  # what is kept isn't what the caller may write to
+        over = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in over.items()}
+    found = _read(problem, over, trajectories, seed)
+    batch = Batch(problem, found)
+    _check_dims(found, problem)
+    if spelled is not None:
+        problem.memory["over"] = spelled, found
+    return batch
+
+
+def _read(problem, over, trajectories, seed) -> Over:
+    """What differs between trajectories."""
     given = dict(over) if isinstance(over, Mapping) and not isinstance(over, xr.Dataset) else over
     drawn = [name for name, value in given.items() if is_distribution(value)] if isinstance(given, dict) else []
     if drawn and trajectories is None:
@@ -116,9 +154,7 @@ def read_batch(problem: ODEProblem, over, trajectories=None, seed: int = 0) -> B
             "over has no values of several trajectories: give a list a name, such as over={'k': [0.1, 0.2]}; "
             "a single one is ps.solve's"
         )
-    batch = Batch(problem, found)
-    _check_dims(found, problem)
-    return batch
+    return found
 
 
 def _full_name(name, value, problem):

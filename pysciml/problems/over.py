@@ -79,7 +79,7 @@ def read_over(over, problem: ODEProblem, bare: Sequence[str] = ()) -> Over:
         for dim, size in zip(value.dims, _sizes(value), strict=True):
             if dim not in own:
                 _check_dim(where, dim, problem)
-                _add_dim(found, where, str(dim), size, _labels(value, dim))
+                _add_dim(found, where, str(dim), size, _labels(value, dim, raw))
         if kind == "dim":
             if value.dims != (name,):
                 raise ProblemError(f"{where} names no parameter and no state, so it must lie along {name!r} alone")
@@ -126,7 +126,10 @@ def _owner(name, problem, bare):
 
 
 def _read_value(where, name, raw, own):
-    """A value that knows its dims; what comes without dims gets its own, behind a new one where there is one more."""
+    """A value that knows its dims; what comes without dims gets its own, behind a new one where there is one more.
+
+    What lies along the new one alone is its coordinate as well, which isn't said twice: an index takes time to make.
+    """
     if isinstance(raw, Interpolation | xr.DataArray):
         return raw
     if isinstance(raw, xr.Variable):
@@ -138,8 +141,7 @@ def _read_value(where, name, raw, own):
         return xr.DataArray(array, dims=own)
     if array.ndim != len(own) + 1:
         raise ProblemError(f"{where} has shape {array.shape}; give a list of values of {len(own)} dims, or a DataArray")
-    coords = {name: array} if array.ndim == 1 and array.dtype != object else {}
-    return xr.DataArray(array, coords, (name, *own))
+    return xr.DataArray(array, dims=(name, *own))
 
 
 def _as_array(where, raw):
@@ -164,11 +166,15 @@ def _sizes(value):
     return value.values.shape[1:] if isinstance(value, Interpolation) else value.shape
 
 
-def _labels(value, dim):
-    """The coordinate of a value along a dim; None where it has none."""
-    if dim not in value.coords:
+def _labels(value, dim, raw):
+    """The coordinate of a value along a dim: it itself, if it came without dims; None where it has none."""
+    is_bare = not isinstance(raw, Interpolation | xr.DataArray | xr.Variable)
+    if dim in value.coords:
+        labels = value.coords[dim].values
+    elif is_bare and value.ndim == 1 and value.dtype != object:
+        labels = value.values
+    else:
         return None
-    labels = value.coords[dim].values
     return labels.tolist() if labels.dtype.kind in "iuf" else [plain_label(label) for label in labels]
 
 

@@ -76,3 +76,39 @@ def test_datasets_do_not_share_what_can_be_written(engine):
     kept[2].x[:] = 0.0
     kept[2]["rate"] = 7.0
     assert kept[3].x[0] == 4.0 and kept[3].rate.item() == 2.0
+
+
+def test_several_stops_are_compared_too(engine):
+    problem, stops = build(plain, 1.0), np.array([1.0, 2.0, 3.0])
+    found = [ps.solve(problem, "Tsit5", saveat=TIMES, tstops=stops, engine=engine) for _ in range(3)]
+    assert all(ds.identical(found[0]) for ds in found)
+
+
+def sweep(problem, engine, over, **words):
+    return ps.ensemble(problem, over, **({"algorithm": "Tsit5", "saveat": [0, 5.0], "engine": engine} | words))
+
+
+def test_sweeps_asked_again_give_what_new_ones_give(engine):
+    problem, rates = build(plain, 1.0), np.array([0.5, 1.0, 2.0])
+    again = [({"rate": rates}, {})] * 3 + [({"rate": rates, "x": [1.0, 2]}, {})] * 2
+    again += [({"rate": rates}, {"saveat": [0.0, 4.0]}), ({"rate": [0.5, 1.0, 2.0]}, {"reduce": "mean"})] * 2
+    for k, (over, words) in enumerate(again):
+        for scale in (1.0, 2.0):
+            found = sweep(remake(problem, plain, scale), engine, over, **words)
+            assert found.identical(sweep(build(plain, scale), engine, over, **words)), f"case {k}, scale {scale}"
+
+
+def test_arrays_written_to_are_other_values(engine):
+    problem, rates = build(plain, 1.0), np.array([0.5, 1.0, 2.0])
+    for change in (0.0, 0.0, 0.5, 0.0, -0.5):
+        rates += change
+        found = sweep(problem, engine, {"rate": rates})
+        assert found.identical(sweep(build(plain, 1.0), engine, {"rate": rates.copy()})), f"rates {rates}"
+        found["x"].values[:] = found["status"].values[:] = 0  # a result is the caller's
+
+
+def test_the_same_sweep_again_is_refused_again(engine):
+    problem, wrong = build(plain, 1.0), {"rate": [0.5, np.inf]}
+    for _ in range(2):
+        with pytest.raises(ps.ProblemError, match="rate"):
+            sweep(problem, engine, wrong)

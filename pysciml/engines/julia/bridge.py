@@ -29,7 +29,7 @@ PATIENCE = 1.0  # seconds that an interrupted call is given for its partial resu
 QUICK = 0.003  # seconds: what takes less, the main thread does itself the next time
 LATE = 0.02  # seconds: what takes more in the main thread, the owner does again
 _IS_LATE = 2  # what the flag then is
-LOOKS = 400  # at whether a call has ended, before its thread sleeps
+AWAKE = 0.0005  # seconds in which a thread looks whether its call has ended, before it sleeps
 POLL = 0.1  # seconds between two looks at the progress of a call
 _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
 
@@ -197,12 +197,16 @@ class Bridge:
 
 
 def _is_soon(lock):
-    """Acquire a lock that is released within about half a millisecond: to be woken takes longer than a small solve."""
-    for _ in range(LOOKS):
-        if lock.acquire(blocking=False):
-            return True
+    """Acquire a lock that is released within ``AWAKE``: to be woken takes longer than a small solve.
+
+    A look may take as long as another thread keeps the core, so looks are bounded by time, not number.
+    """
+    end = time.perf_counter() + AWAKE
+    while not lock.acquire(blocking=False):
+        if time.perf_counter() > end:
+            return False
         time.sleep(0)
-    return False
+    return True
 
 
 class _JuliaIsTaken(importlib.abc.MetaPathFinder):

@@ -41,7 +41,7 @@ from .checks import (
     stop_times,
 )
 from .embed import Handle, Packed
-from .ensemble import STIFF, choose_lanes, put_back, read_ensemble, stiff_request
+from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
 from .environment import is_compiled
 from .equations import search_equations
 from .fit import JuliaStages
@@ -152,8 +152,7 @@ class JuliaEngine(AbstractEngine):
             return replace(
                 self.solve_ensemble(stiff), reason=f"auto: most are stiff, and {STIFF} solves many side by side"
             )
-        raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge))
-        raw = raw if order is None else put_back(raw, order)
+        raw = read_ensemble(answer, request, _STATISTICS, _versions(self._bridge), order)
         return replace(raw, reason=_reason(solve.algorithm, raw.algorithm))
 
     def _solve_kernels(self, request: EnsembleRequest) -> RawEnsemble:

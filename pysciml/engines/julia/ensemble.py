@@ -1,6 +1,7 @@
 """Ensembles in Julia: trajectories shared out over threads, and over the lanes of wide problems where that pays."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -65,14 +66,18 @@ def _find_lanes(request):
     return widen(request.solve.program, lanes, has_wide_parameters, _is_stiff(request.solve)) if lanes else None
 
 
-def read_ensemble(answer, request: EnsembleRequest, names: tuple[str, ...], versions: dict[str, str]) -> RawEnsemble:
-    """What Julia gave, as arrays of members."""
+def read_ensemble(
+    answer, request: EnsembleRequest, names: tuple[str, ...], versions: dict[str, str], order: np.ndarray | None = None
+) -> RawEnsemble:
+    """What Julia gave, as arrays of members; those solved in an ``order`` in their own again."""
     u, words, places, counts, ran, n_tasks, n_lanes, *fired = answer
-    codes = np.array([read_return_code(word).code for word in words.split()], dtype=np.int8)[places]
-    counts = counts.reshape(-1, len(names))
+    rows, counts = u.T, counts.reshape(-1, len(names))
+    if order is not None:  # there are no events where there are lanes
+        rows, places, counts = (_put_back(values, order) for values in (rows, places, counts))
+    codes = _codes_of(words)[places]
     assert request.solve.saveat is not None
     return RawEnsemble(
-        u=u.T.reshape(len(codes), len(request.solve.saveat), request.u0.shape[1]),
+        u=rows.reshape(len(codes), len(request.solve.saveat), request.u0.shape[1]),
         codes=codes,
         statistics={name: counts[:, k] for k, name in enumerate(names)},
         algorithm=ran,
@@ -82,8 +87,14 @@ def read_ensemble(answer, request: EnsembleRequest, names: tuple[str, ...], vers
     )
 
 
-def put_back(raw: RawEnsemble, order: np.ndarray) -> RawEnsemble:
-    """Members solved in an order, in their own again; there are no events where there are lanes."""
-    place = np.argsort(order)
-    statistics = {name: counts[place] for name, counts in raw.statistics.items()}
-    return replace(raw, u=raw.u[place], codes=raw.codes[place], statistics=statistics)
+@cache
+def _codes_of(words: str) -> np.ndarray:
+    """Our statuses' codes of some return codes."""
+    return np.array([read_return_code(word).code for word in words.split()], dtype=np.int8)
+
+
+def _put_back(values, order):
+    """Rows in an order, in their own again."""
+    found = np.empty_like(values)
+    found[order] = values
+    return found
