@@ -156,6 +156,5 @@ function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     return value, gradient
 end
 
-const ONE = [1.0]
 
 look_again!(o::ObjectiveSum, x) = foreach((part, picks) -> look_again!(part, x[picks]), o.parts, o.picks)
