@@ -156,5 +156,4 @@ function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     return value, gradient
 end
 
-
 look_again!(o::ObjectiveSum, x) = foreach((part, picks) -> look_again!(part, x[picks]), o.parts, o.picks)
