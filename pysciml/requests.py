@@ -65,7 +65,7 @@ class SolveRequest:
         both = (Capability("mass matrix with", "events"),) if mass and self.events else ()
         limit = () if self.max_seconds is None else (Capability("limit", "max_seconds"),)
         plain = Capability("problem", "ode"), Capability("algorithm", self.algorithm)
-        device = () if self.device == "cpu" else (Capability("device of single solves", self.device),)
+        device = () if self.device == "cpu" else (Capability("device", self.device),)
         return frozenset({*plain, *device, *options, *events, *mass, *both, *limit})
 
 

@@ -42,7 +42,7 @@ def engine(request) -> str:
 
 @pytest.fixture
 def as_if_gpu(monkeypatch):
-    """What goes to a GPU goes to a CPU, by the same way: JAX's second, and the CPU backend of the kernels."""
+    """What goes to a GPU goes to a CPU, by the same way: JAX's second; KernelAbstractions' backend and JLArrays."""
 
     def prepare(name):
         require_engine(name)
@@ -51,7 +51,11 @@ def as_if_gpu(monkeypatch):
             cpus = importlib.import_module("jax").devices("cpu")
             monkeypatch.setattr(precision, "find_device", lambda word: cpus[-1] if word == "gpu" else cpus[0])
         else:
-            engine = importlib.import_module("pysciml.engines.julia.engine")
+            engine, devices = (
+                importlib.import_module(f"pysciml.engines.julia.{name}") for name in ("engine", "devices")
+            )
+            load_arrays = devices.load_arrays
+            monkeypatch.setattr(devices, "load_arrays", lambda bridge, word: load_arrays(bridge, "arrays"))
             load, arguments = engine.load_device, engine.kernel_arguments
             monkeypatch.setattr(engine, "load_device", lambda bridge, word: load(bridge, "kernels"))
             monkeypatch.setattr(engine, "kernel_arguments", lambda request: ("kernels", *arguments(request)[1:]))

@@ -155,6 +155,7 @@ function reverse_steps(o, tableau, path, p, memory)
     end
     loss, _ = cross!(after, memory, o, u[1], p, t[1], 1, row)
     pull_shared!(after, memory, o.f, u[1], p, t[1])
+    fetch_slopes!(memory.total, o.f.pullback.program.function!)
     return total + loss, after, add_factors!(memory.total, memory.factors)
 end
 

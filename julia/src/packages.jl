@@ -1,9 +1,11 @@
-# Packages that are loaded where they are needed only, and may be missing: those of our `[weakdeps]`, and CUDA.
+# Packages that are loaded where they are needed only, and may be missing: those of our `[weakdeps]`, CUDA, and
+# JLArrays, which stand for a GPU's in tests.
 
 identify(name, uuid) = name => Base.PkgId(Base.UUID(uuid), name)
 
 const OPTIONAL = Dict(
     identify("CUDA", "052768ef-5323-5732-b1bb-66c8b64840ba"),
+    identify("JLArrays", "27aeb0d3-9eb9-45fb-866b-73c2ecf80fcb"),
     identify("KernelAbstractions", "63c18a36-062a-441e-b654-da1e3ab1ce7c"),
     identify("SymbolicRegression", "8254be44-1295-4e6a-a16d-46603ac705cb"),
 )

@@ -90,7 +90,7 @@ def solve(
     ProblemError
         For arguments that can't be, and for words that no engine knows.
     UnsupportedByEngine
-        If the engine asked for lacks the algorithm; the message names one that has it.
+        If the engine asked for lacks the algorithm, or has it on the CPU only; the message names one that has it.
     EngineUnavailable
         If the engine asked for isn't ready, or there is no GPU.
     SolveFailed

@@ -9,7 +9,7 @@ from support.problems import CASES
 import pysciml as ps
 from pysciml.api import verify
 from pysciml.engines.diffrax import objective as diffrax_objective
-from pysciml.engines.julia.engine import JuliaObjective
+from pysciml.engines.julia.objective import JuliaObjective
 from pysciml.ir import reverse
 
 ENGINES = ["julia", "diffrax"]

@@ -83,7 +83,6 @@ CAPABILITIES: frozenset[Capability] = frozenset(
         Capability("problem", "ode"),
         *(Capability("parallel", word) for word in ("auto", "serial", "lanes")),
         *(Capability("device", word) for word in ("cpu", "gpu")),
-        Capability("device of single solves", "gpu"),
         *(Capability("dtype", word) for word in ("float64", "float32")),
         *(Capability("event", word) for word in ("preset", "root")),
         *(Capability("algorithm", word) for word in ("auto", *METHODS)),

@@ -101,14 +101,16 @@ class Pullback(NamedTuple):
     blocks: tuple[Block, ...] = ()
 
 
-def derive_pullback(program: Program) -> Pullback:
+def derive_pullback(program: Program, has_factors: bool = True) -> Pullback:
     """Cotangents of a Program's inputs, its input ``t`` apart, from those of its outputs.
 
     Those of parameters are added, or, of a right-hand side, they may be given by their factors. An element of other
     Programs whose cotangent is 0 adds nothing, be it NaN.
     """
     if program.outputs[0].name == "du":
-        found, blocks = factor_output(vjp(program, ["u", "p"]), PARAMETERS)
+        found, blocks = vjp(program, ["u", "p"]), ()
+        if has_factors:
+            found, blocks = factor_output(found, PARAMETERS)
         return Pullback(found, () if blocks else (PARAMETERS,), blocks)
     names = [item.name for item in program.inputs if item.name != "t"]
     return Pullback(vjp(program, names, zeros_win=True), (PARAMETERS,))

@@ -17,7 +17,6 @@ from ...requests import EnsembleRequest, EquationRequest, FitRequest, ObjectiveR
 from ..alike import order_alike
 from ..base import (
     AbstractEngine,
-    AbstractObjective,
     Firings,
     RawDense,
     RawEnsemble,
@@ -29,24 +28,24 @@ from ..base import (
 )
 from ..fit import run_fit
 from ..single import in_single
-from .algorithms import CAPABILITIES, METHODS
+from .algorithms import CAPABILITIES
 from .bridge import Bridge
 from .checks import (
     check_dense,
     choose_sensitivity,
-    explain_sensitivity,
     for_mass_matrix,
     is_adaptive,
-    refuse_reversal,
     stop_times,
 )
+from .devices import WHY_EXPLICIT, for_device, load_device, objective_for_device
 from .embed import Handle, Packed
 from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
 from .environment import is_compiled
 from .equations import search_equations
 from .fit import JuliaStages
-from .kernels import kernel_arguments, load_device
+from .kernels import kernel_arguments
 from .loading import NO_TIMES, Loader, floats, output_size
+from .objective import JuliaObjective
 from .objective_lanes import add_lanes
 from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
@@ -98,7 +97,7 @@ class JuliaEngine(AbstractEngine):
 
     def _solve_call(self, request):
         """The function that solves a request, and its arguments."""
-        request = for_mass_matrix(request)
+        request = for_device(for_mass_matrix(request))
         arguments = (*self._arguments(request), *_options(request), *_mass(request))
         if request.events:
             return "solve_with_events", (self._load.events(request.events), *arguments)
@@ -112,7 +111,7 @@ class JuliaEngine(AbstractEngine):
             u=np.ascontiguousarray(u.T)[np.newaxis],
             status=(status,),
             algorithm=ran,
-            reason=_reason(request.algorithm, ran),
+            reason=_reason(request.algorithm, ran, request.device),
             message=message or _NO_START.get(code, "") or ("" if is_success(status) else code),
             statistics=dict(zip(_STATISTICS, counts.tolist(), strict=True)),
             versions=_versions(self._bridge),
@@ -187,7 +186,7 @@ class JuliaEngine(AbstractEngine):
     def _arguments(self, request):
         """The problem, its algorithm and its save times, as Julia takes them."""
         return (
-            self._load.model(request.program, request.algorithm),
+            self._load.right_hand_side(request),
             floats(request.u0),
             floats(request.p),
             *map(float, request.t_span),
@@ -195,7 +194,7 @@ class JuliaEngine(AbstractEngine):
             floats(NO_TIMES if request.saveat is None else request.saveat),
         )
 
-    def make_objective(self, request: SumRequest, stage: Stage | None = None) -> "JuliaObjective":
+    def make_objective(self, request: SumRequest, stage: Stage | None = None) -> JuliaObjective:
         parts = [self._make_part(part) for part in request.parts]
         for part, rows in zip(parts, () if stage is None else stage.rows, strict=stage is not None):
             self._bridge.call("use_rows!", part.handle, rows, stage.factor)
@@ -212,11 +211,12 @@ class JuliaEngine(AbstractEngine):
         lanes = add_lanes(self._bridge, self._load, handle, request)
         return JuliaObjective(self._bridge, handle, request.parts[0], parts, lanes)
 
-    def _make_part(self, request: ObjectiveRequest) -> "JuliaObjective":
+    def _make_part(self, request: ObjectiveRequest) -> JuliaObjective:
+        asked, request = request, objective_for_device(request)
         solve, sensitivity = request.solve, choose_sensitivity(request)
         handle = self._bridge.call(
             "make_objective",
-            self._load.model(solve.program, solve.algorithm, request.vjp),
+            self._load.right_hand_side(solve, request.vjp),
             self._load.reversed(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),
@@ -235,7 +235,7 @@ class JuliaEngine(AbstractEngine):
             int(request.n_path),
             *_mass(solve),
         )
-        return JuliaObjective(self._bridge, handle, request)
+        return JuliaObjective(self._bridge, handle, asked)
 
     def fit(
         self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
@@ -281,57 +281,12 @@ class JuliaEngine(AbstractEngine):
         )
 
 
-class JuliaObjective(AbstractObjective):
-    """An objective that stays in Julia between calls."""
-
-    def __init__(
-        self,
-        bridge: Bridge,
-        handle: Handle,
-        request: ObjectiveRequest,
-        parts: Sequence["JuliaObjective"] = (),
-        lanes: int = 0,
-    ):
-        self._bridge, self.handle, self.parts = bridge, handle, parts
-        self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
-        if not self.sensitivity:
-            refuse_reversal(self.algorithm, bool(request.solve.events) or request.solve.mass_matrix is not None)
-        asked, has_mass = request.solve.algorithm, request.solve.mass_matrix is not None
-        why = "asked for" if asked != "auto" else "for a mass matrix" if has_mass else _why(self.algorithm)
-        side_by_side = f"up to {lanes} experiments side by side, as lanes of a wide problem" if lanes else ""
-        reasons = (why, explain_sensitivity(request, *words), side_by_side)
-        self.reason = "; ".join(filter(None, reasons))
-
-    def value(self, x: np.ndarray) -> float:
-        return self._bridge.call("value_only", self.handle, floats(x), like=(self.handle.key, False))
-
-    def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._bridge.call("value_and_gradient", self.handle, floats(x), like=(self.handle.key, True))
-
-    def path_values(self, x: np.ndarray) -> list[float]:
-        return self._bridge.call("path_values", self.handle, floats(x)).tolist()
-
-    @property
-    def has_frozen_steps(self) -> bool:
-        return not self.parts and self._bridge.call("has_frozen_steps", self.handle)
-
-    def is_held_by_stability(self, x: np.ndarray) -> bool:
-        is_looked_at = self.sensitivity == "discrete" and not METHODS[self.algorithm].is_stiff
-        return is_looked_at and self._bridge.call("is_stiff", self.handle, floats(x))
-
-    def nearby_values(self, x: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return self._bridge.call("nearby_values", self.handle, floats(x), floats(points).T)
-
-
-def _reason(asked, ran):
+def _reason(asked, ran, device="cpu"):
     if asked != "auto":
         return "asked for"
+    if device != "cpu":
+        return WHY_EXPLICIT
     return _DEFAULT if ran != "Rodas5P" else "for a mass matrix"
-
-
-def _why(algorithm):
-    kind = "stiff" if METHODS[algorithm].is_stiff else "non-stiff"
-    return f"a probe solve by a pair that switches where it meets stiffness found the problem {kind}"
 
 
 def _size(times):

@@ -35,7 +35,7 @@ class JuliaStages:
             "stage_request",
             objective.handle,
             floats(start.x),
-            self._request.objective.parts[0].solve.algorithm == "auto",
+            self._request.objective.device == "cpu" and self._request.objective.parts[0].solve.algorithm == "auto",
             np.array(stage.rows),
             float(stage.factor),
             stage.optimizer,

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...errors import EngineUnavailable, UnsupportedByEngine
+from ...errors import UnsupportedByEngine
 from ...ir.expand import expand_networks
 from ...ir.jacobian import time_gradient, unrolled_jacobian
 from ...ir.origin import uses_time
@@ -13,10 +13,7 @@ from ...ir.simplify import simplify_program
 from ...ir.unroll import count_operations
 from ...requests import EnsembleRequest
 from .algorithms import METHODS
-from .bridge import Bridge
-from .optional import how_to_add
 from .printer_scalars import print_scalars
-from .route import find_route
 
 EXPLICIT = ("Tsit5", "Vern7", "Vern9", "DP5", "BS3")
 ROSENBROCK = ("Rodas5P", "Rodas4")
@@ -67,23 +64,6 @@ def print_kernel(program: Program, has_matrix: bool) -> tuple[str, str, str]:
     entries, rows, columns = unrolled_jacobian(expanded)
     matrix = print_scalars(entries, (columns * n + rows).tolist(), n * n)
     return print_scalars(expanded), matrix, print_scalars(time_gradient(expanded)) if uses_time(expanded) else ""
-
-
-def load_device(bridge: Bridge, word: str) -> None:
-    """Load what a device needs.
-
-    Raises
-    ------
-    EngineUnavailable
-        If there is no GPU, or no package for it.
-    """
-    reason = bridge.call("load_device", word)
-    if not reason:
-        return
-    raise EngineUnavailable(
-        f"device={word!r}: {reason}. It needs an NVIDIA card with its driver (nvidia-smi shows it) and Julia's package "
-        f"CUDA ({how_to_add('CUDA', find_route())}); device='cpu' needs neither"
-    )
 
 
 def kernel_arguments(request: EnsembleRequest) -> tuple:

@@ -8,6 +8,7 @@ from ...errors import EngineUnavailable
 from ...ir.program import Program
 from ...problems.flat import FlatEvent
 from ...requests import SolveRequest
+from . import devices
 from .algorithms import METHODS
 from .bridge import Bridge
 from .checks import GENERATED, check_algorithm
@@ -15,6 +16,7 @@ from .derivatives import Wide, derive, derive_event_pullback, derive_pullback, d
 from .embed import Handle
 from .options import write_spec
 from .printer import print_parts
+from .printer_arrays import print_arrays
 
 NO_TIMES = np.zeros(0)
 BRANCHLESS = frozenset(  # operations whose derivatives are the same expression everywhere
@@ -43,7 +45,7 @@ class Loader:
         self._programs: dict[tuple, Handle] = {}
         self._algorithms: set[str] = set()
         self._reversed: dict[tuple, Handle] = {}
-        self._models: dict[tuple[str, str | None, bool], Handle] = {}
+        self._models: dict[tuple[str, str | None, bool | str], Handle] = {}
 
     def algorithm(self, request: SolveRequest) -> str:
         """What Julia calls the algorithm; its package loaded at the first use of a word of its."""
@@ -143,6 +145,26 @@ class Loader:
                 self.program(found.product),
             )
         return self._models[key]
+
+    def right_hand_side(self, request: SolveRequest, vjp: str | None = None) -> Handle:
+        """The compiled right-hand side of a request, with the derivatives that its method may ask for."""
+        if request.device == "cpu":
+            return self.model(request.program, request.algorithm, vjp)
+        word = devices.load_arrays(self._bridge, request.device)
+        key = request.program.hash, vjp, word
+        if key not in self._models:
+            pullback = (
+                None if vjp is None else self._arrays(derive_pullback(request.program, has_factors=False).program)
+            )
+            f = self._arrays(request.program)
+            self._models[key] = self._bridge.call("load_on_device", word, f, pullback)
+        return self._models[key]
+
+    def _arrays(self, program):
+        """A Program as a compiled function of whole arrays."""
+        printed = print_arrays(program)
+        fields = printed.text, printed.constants, printed.flags, printed.indices, printed.n_numbers, printed.n_flags
+        return self._bridge.call("load_program", *fields)
 
     def model(self, program: Program, algorithm: str, vjp: str | None = None) -> Handle:
         """The compiled right-hand side, with its derivatives if the method may ask for them; ``vjp`` as in requests."""

@@ -80,7 +80,7 @@ def widen_objective(request: SumRequest) -> WideObjective | None:
 def _is_simple(part):
     """Whether an experiment's steps may be those of an explicit method, reversed, and its loss is a sum over times."""
     solve = part.solve
-    is_plain = solve.mass_matrix is None and not solve.events and is_adaptive(solve)
+    is_plain = solve.mass_matrix is None and not solve.events and is_adaptive(solve) and solve.device == "cpu"
     is_explicit = solve.algorithm == "auto" or solve.algorithm in EXPLICIT and METHODS[solve.algorithm].is_continuous
     is_reversed = part.sensitivity in ("auto", "discrete") and part.vjp == GENERATED
     return is_plain and is_explicit and is_reversed and part.whole is None and not part.n_path
