@@ -22,7 +22,7 @@ _ELSEWHERE = {  # what other libraries call it
 
 
 _ONLY_THERE = {  # functions that take it; all else is float64 on the CPU
-    "device": "ps.ensemble, ps.solve, ps.objective, ps.gradient and ps.fit take",
+    "device": "ps.ensemble, ps.solve, ps.objective, ps.gradient, ps.fit and ps.fit_ensemble take",
     "dtype": "ps.ensemble takes",
 }
 

@@ -112,7 +112,7 @@ SOLVES = {
     "keyword": (lambda: ps.solve(PROBLEM, save_at=[1.0]), "solve: unknown keyword 'save_at'"),
     "device": (
         lambda: ps.dense(PROBLEM, device="gpu"),
-        "only ps.ensemble, ps.solve, ps.objective, ps.gradient and ps.fit take device: all else is solved in float64",
+        "only ps.ensemble, ps.solve, ps.objective, ps.gradient, ps.fit and ps.fit_ensemble take device: all else is",
     ),
     "dtype": (
         lambda: ps.solve(PROBLEM, dtype="float32"),
