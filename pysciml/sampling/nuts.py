@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
+from itertools import count
 
 import numpy as np
 
 from ..errors import EngineUnavailable, SolveFailed
-from .support import Support
+from .support import Support, to_bounded
 
 BLOCK = 50  # draws between two looks at the keyboard
 SPREAD = 0.1  # of the chains' starts, in units of an element's size
@@ -65,14 +67,20 @@ def sample_nuts(density: Density, x0: np.ndarray, settings: Settings, report: Ca
             raise failures[0]
         report(n)
 
-    with _double_precision(jax):
-        if x0.size <= MOST_WHITENED:
-            density = _whiten(jax, density, x0)
-        warm, advance = _compile(blackjax, _log_density(density, failures), density.support, settings)
-        chains = [
-            _draw_chain(jax, density, x0, warm, advance, key, settings, heard)
-            for key in jax.random.split(jax.random.key(settings.seed), settings.chains)
-        ]
+    number = next(_NUMBERS)
+    _ASKED[number] = density.value_and_gradient, failures
+    try:
+        with _double_precision(jax):
+            if x0.size <= MOST_WHITENED:
+                density = _whiten(density, x0)
+            where = np.uint32(number), density.support.constants
+            warm, advance = _compile(density, where, settings)
+            chains = [
+                _draw_chain(jax, density, x0, warm, advance, key, settings, heard)
+                for key in jax.random.split(jax.random.key(settings.seed), settings.chains)
+            ]
+    finally:
+        del _ASKED[number]
     found = {name: np.array([chain[name] for chain in chains]) for name in chains[0]}
     return Draws(found.pop("x"), found, blackjax.__version__)
 
@@ -127,44 +135,73 @@ def _start(density, x0, noise):
     )
 
 
-def _whiten(jax, density, x0):
+def _whiten(density, x0):
     """The density over coordinates in which it is about as wide in all directions, by its curvature at ``x0``.
 
     Without this a sampler that has yet to learn how parameters hang together takes hundreds of steps a draw.
     """
-    import jax.numpy as jnp
-
-    to_bounded = jax.jit(lambda w: density.support.to_bounded(w, jnp))
-    pull = jax.jit(lambda w, *cotangents: jax.vjp(to_bounded, w)[1](cotangents)[0])
+    there, pull = _compile_support()
+    constants = density.support.constants
 
     def slope(w):
         """Of the negative log density."""
-        return np.asarray(pull(w, density.value_and_gradient(np.asarray(to_bounded(w)[0]))[1], -1.0))
+        x = np.asarray(there(constants, w)[0])
+        return np.asarray(pull(constants, w, density.value_and_gradient(x)[1], -1.0))
 
     w, moves = density.support.to_unbounded(x0), LENGTH * np.eye(x0.size)
     bends = np.array([slope(w + move) - slope(w - move) for move in moves]) / (2 * LENGTH)
     return replace(density, support=density.support.whitened(x0, bends)) if np.isfinite(bends).all() else density
 
 
-def _compile(blackjax, log_density, support, settings):
-    """Functions that tune a chain's steps, and that draw a block."""
+@cache
+def _compile_support():
+    """A point inside the bounds, and its product with cotangents, compiled for any bounds."""
     import jax
     import jax.numpy as jnp
 
-    warmup = blackjax.window_adaptation(blackjax.nuts, log_density, target_acceptance_rate=settings.target)
+    there = jax.jit(lambda constants, w: to_bounded(constants, w, jnp))
+    return there, jax.jit(lambda constants, w, *cotangents: jax.vjp(partial(there, constants), w)[1](cotangents)[0])
 
-    @jax.jit
-    def warm(key, z):
-        (state, parameters), _ = warmup.run(key, z, num_steps=settings.tune)
+
+def _compile(density, where, settings):
+    """Functions that tune a chain's steps, and that draw a block, of a density and its support.
+
+    What is asked of Python is compiled once for all densities of a size; but one element's arithmetic is rounded
+    otherwise where its bounds aren't constants.
+    """
+    import jax
+
+    if density.traced is None and density.support.size.size > 1:
+        return (partial(loop, where) for loop in _compile_host(settings.target, settings.tune))
+    ask = _ask_host if density.traced is None else lambda x, number: density.traced(x)
+    return (jax.jit(partial(loop, where)) for loop in _make_loops(ask, settings.target, settings.tune))
+
+
+@lru_cache(maxsize=8)
+def _compile_host(target, tune):
+    import jax
+
+    return tuple(map(jax.jit, _make_loops(_ask_host, target, tune)))
+
+
+def _make_loops(ask, target, tune):
+    """Functions that tune and draw, told first which density is asked for, and the constants of its support."""
+    import blackjax
+    import jax
+    import jax.numpy as jnp
+
+    def warm(where, key, z):
+        log_density = _log_density(ask, *where)
+        warmup = blackjax.window_adaptation(blackjax.nuts, log_density, target_acceptance_rate=target)
+        (state, parameters), _ = warmup.run(key, z, num_steps=tune)
         return state, {name: jnp.asarray(parameters[name]) for name in ("step_size", "inverse_mass_matrix")}
 
-    @jax.jit
-    def advance(state, keys, parameters):
-        step = blackjax.nuts(log_density, **parameters).step
+    def advance(where, state, keys, parameters):
+        step = blackjax.nuts(_log_density(ask, *where), **parameters).step
 
         def one(state, key):
             state, info = step(key, state)
-            x, stretch = support.to_bounded(state.position, jnp)
+            x, stretch = to_bounded(where[1], state.position, jnp)
             kept = {"x": x, "lp": state.logdensity - stretch, "step_size": parameters["step_size"]}
             return state, kept | {name: getattr(info, theirs) for name, theirs in STATISTICS.items()}
 
@@ -173,15 +210,13 @@ def _compile(blackjax, log_density, support, settings):
     return warm, advance
 
 
-def _log_density(density, failures):
+def _log_density(ask, number, constants):
     """The log density of the unbounded ``z (k,)``, whose derivative is the engine's gradient."""
     import jax
     import jax.numpy as jnp
 
-    call = density.traced or _call_host(density.value_and_gradient, failures)
-
     def both(x):
-        value, gradient = call(x)
+        value, gradient = ask(x, number)
         is_there = jnp.isfinite(value) & jnp.isfinite(gradient).all()
         return jnp.where(is_there, -value, -jnp.inf), jnp.where(is_there, -gradient, 0.0)
 
@@ -192,14 +227,18 @@ def _log_density(density, failures):
     inside.defvjp(both, lambda gradient, cotangent: (cotangent * gradient,))
 
     def log_density(z):
-        x, stretch = density.support.to_bounded(z, jnp)
+        x, stretch = to_bounded(constants, z, jnp)
         return inside(x) + stretch
 
     return log_density
 
 
-def _call_host(value_and_gradient, failures):
-    """A NumPy function for traced values.
+_NUMBERS = count()
+_ASKED: dict[int, tuple[Callable, list[BaseException]]] = {}  # densities by number, and what they raised
+
+
+def _ask_host(x, number):
+    """The NumPy function of a number, for traced values.
 
     Numbers cross as their bits: JAX calls back in a thread of its own, where the context that makes it compute in
     float64 doesn't hold, and would round them to float32.
@@ -207,19 +246,18 @@ def _call_host(value_and_gradient, failures):
     import jax
     import jax.numpy as jnp
 
-    def on_host(bits):
-        x = np.ascontiguousarray(bits).view(np.float64)[:, 0]
-        try:
-            value, gradient = value_and_gradient(x)
-        except BaseException as error:
-            failures.append(error)
-            value, gradient = np.nan, np.zeros_like(x)
-        return np.append(gradient, value).view(np.uint32).reshape(-1, 2)
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    shape = jax.ShapeDtypeStruct((x.size + 1, 2), jnp.uint32)
+    found = jax.lax.bitcast_convert_type(jax.pure_callback(_on_host, shape, bits, number), jnp.float64)
+    return found[-1], found[:-1]
 
-    def call(x):
-        bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
-        shape = jax.ShapeDtypeStruct((x.size + 1, 2), jnp.uint32)
-        found = jax.lax.bitcast_convert_type(jax.pure_callback(on_host, shape, bits), jnp.float64)
-        return found[-1], found[:-1]
 
-    return call
+def _on_host(bits, number):
+    value_and_gradient, failures = _ASKED[int(number)]
+    x = np.ascontiguousarray(bits).view(np.float64)[:, 0]
+    try:
+        value, gradient = value_and_gradient(x)
+    except BaseException as error:
+        failures.append(error)
+        value, gradient = np.nan, np.zeros_like(x)
+    return np.append(gradient, value).view(np.uint32).reshape(-1, 2)

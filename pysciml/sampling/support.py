@@ -60,15 +60,26 @@ class Support:
 
         ``xp`` is NumPy or what speaks like it; no branch has a NaN, since that would pass into derivatives.
         """
-        z = self.center + self.root @ w
+        return to_bounded(self.constants, w, xp)
+
+    @property
+    def constants(self) -> tuple[np.ndarray, ...]:
+        """What :func:`to_bounded` computes with."""
         above, between = self.is_above, self.is_between
         low = np.where(np.isfinite(self.low), self.low, 0.0)
         width = np.where(between, np.where(between, self.high, 0.0) - low, 1.0)
-        raised, share = xp.where(above, z, 0.0), xp.where(between, z, 0.0)
-        x = xp.where(between, low + width / (1.0 + xp.exp(-share)), self.size * z)
-        x = xp.where(above, low + self.size * xp.exp(raised), x)
-        within = xp.where(between, -xp.abs(share) - 2.0 * xp.log1p(xp.exp(-xp.abs(share))), 0.0)
-        return x, xp.sum(raised) + xp.sum(within)
+        return self.center, self.root, above, between, low, width, self.size
+
+
+def to_bounded(constants: Sequence, w, xp: Any = np):
+    """:meth:`Support.to_bounded` of a support's ``constants``, which may be traced too."""
+    center, root, above, between, low, width, size = constants
+    z = center + root @ w
+    raised, share = xp.where(above, z, 0.0), xp.where(between, z, 0.0)
+    x = xp.where(between, low + width / (1.0 + xp.exp(-share)), size * z)
+    x = xp.where(above, low + size * xp.exp(raised), x)
+    within = xp.where(between, -xp.abs(share) - 2.0 * xp.log1p(xp.exp(-xp.abs(share))), 0.0)
+    return x, xp.sum(raised) + xp.sum(within)
 
 
 def make_support(bounds: Sequence[tuple[float | None, float | None]], x: np.ndarray) -> Support:

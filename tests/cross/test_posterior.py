@@ -1,5 +1,7 @@
 """Posteriors, against closed forms: a linear model with normal noise and priors, and a scatter that is fitted."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,29 @@ def test_normal_noise_and_priors(engine):
     np.testing.assert_allclose(lp - lp[0], exact - exact[0], atol=1e-4)
     xr.testing.assert_identical(tree["observed_data"].to_dataset(), DATA)
     assert tree["posterior"].attrs["engine"] == engine
+    if engine == "julia":
+        check_compiles_no_sampler(
+            lambda: ps.posterior(
+                LINE, 1.1 * DATA, loss=ps.Normal(sigma=0.4), trainable=["k"], **options | {"draws": 20, "chains": 2}
+            )
+        )
+
+
+def check_compiles_no_sampler(call):
+    """Of other data, priors and numbers of draws and chains."""
+    import jax
+
+    found = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger = logging.getLogger("jax._src.interpreters.pxla")
+    logger.addHandler(handler)
+    try:
+        with jax.log_compiles(True):
+            call()
+    finally:
+        logger.removeHandler(handler)
+    assert not [text for text in found if "warm" in text or "advance" in text]
 
 
 def test_a_scatter_that_is_sampled():
