@@ -84,8 +84,10 @@ def fit(
     device : {"cpu", "gpu"}, default "cpu"
         Where the model and its gradient are computed; see :func:`solve`.
     verify : {"once", "always", "never"}, default "once"
-        Hold the first gradient of a problem against differences of the loss before the fit begins; ``"always"``: that
-        of each fit, and the one at its result; see :func:`objective`.
+        Hold the first gradient of a problem against differences of the loss before the fit begins, over the data of its
+        first stage, and again where a stage begins whose data reach more than twice as far as those (fits in processes
+        of their own: the former only); ``"always"``: those of each fit, and the one at its result; see
+        :func:`objective`.
     checkpoint : str or path, optional
         A folder in which the fit is kept as it goes. Killed at any moment, the same call goes on where it was, and
         ends at the same parameters, bit for bit on the same machine with the same number of threads (another one is

@@ -32,7 +32,7 @@ from .member import Member
 from .misfit import Misfit, make_misfit
 from .objective import is_weight
 from .scaled import scale_misfit
-from .verify import Verified, check_verify
+from .verify import GROWN, Verified, check_verify, longest_span
 from .warm_starts import Interrupted, Search, cut_members, warm_start
 
 
@@ -64,7 +64,7 @@ class Plan:
         try:
             z, settings["warm_starts"] = warm_start(self.warm, search, request.objective.x0[: self.misfit.x0.size])
             request = replace(request, objective=self._starting_at(z))
-            raw = self.misfit.engine.fit(request, report, folder)
+            raw = self.misfit.engine.fit(request, report, folder, self._look_at)
         except Interrupted as stop:
             raw = self._stay_at(stop.x)
         if not np.isfinite(raw.value):
@@ -142,6 +142,16 @@ class Plan:
         about = identify(problem_to_json(self.misfit.problem), self.request, self.settings, versions, threads)
         return claim_folder(checkpoint, about)
 
+    def _look_at(self, number, x):
+        """Confirm the gradient anew where a stage's data reach much further than those that it was confirmed over."""
+        confirmed = -1.0
+        for k, stage in enumerate(self.request.stages[: number + 1]):
+            span = longest_span(self.request.objective, stage.rows)
+            if span > GROWN * confirmed:
+                confirmed = span
+                if 0 < k == number:
+                    self._confirm_gradient(x, number)
+
     def _confirm_gradient(self, x, number):
         """Hold the gradient at x, over the stretch of a stage, against differences of the loss."""
         if self.verify == "never":
@@ -149,8 +159,9 @@ class Plan:
         stage, engine = self.request.stages[number], self.misfit.engine
         used = [k for k, rows in enumerate(stage.rows) if rows]
         request = self.request.objective.only(used).starting_at(x)
-        compiled = engine.make_objective(request, replace(stage, rows=tuple(stage.rows[k] for k in used)))
-        verified = Verified(self.verify, engine, compiled, request)
+        rows = tuple(stage.rows[k] for k in used)
+        compiled = engine.make_objective(request, replace(stage, rows=rows))
+        verified = Verified(self.verify, engine, compiled, request, rows)
         if not verified.is_done:
             verified(x)
 

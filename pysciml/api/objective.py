@@ -92,7 +92,7 @@ def objective(
         Where the model and its gradient are computed; see :func:`solve`.
     verify : {"once", "always", "never"}, default "once"
         Hold gradients against differences of the loss along a random direction: the first of a problem by each
-        way of computing it, all, or none.
+        way of computing it, and the first over a span more than twice as long as the longest of these; all; or none.
     **unknown
         Nothing else: an unknown keyword raises with the nearest right one.
 

@@ -1,6 +1,7 @@
 """A gradient is held against differences of the loss before it is believed."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
@@ -19,7 +20,9 @@ from .loss_errors import SampledErrors, SquareErrors
 WORDS = ("once", "always", "never")
 TRIES = 3  # of one objective where differences can't tell
 
-_CONFIRMED: set[tuple] = set()  # paths of gradients that were confirmed in this process
+GROWN = 2.0  # over spans so many times as long as the one confirmed, gradients are confirmed anew
+
+_CONFIRMED: dict[tuple, float] = {}  # paths of gradients that were confirmed in this process, and the longest span
 
 FROZEN_STEPS = (1e-5, 1e-6, 1e-4, 1e-7, 1e-8, 1e-9)  # lengths of differences, along the steps of one solve
 SHORT_STEP = 1e-6  # where only shorter ones agree, the loss bends too much
@@ -56,13 +59,22 @@ class Comparison(NamedTuple):
 class Verified:
     """A compiled objective whose gradients are confirmed: the first (``once``), all (``always``) or none (``never``).
 
-    Called with ``x (k,)`` it gives the value and the gradient ``(k,)``.
+    Called with ``x (k,)`` it gives the value and the gradient ``(k,)``. ``rows`` says over how many times of each part
+    it is compiled, if not over all.
     """
 
-    def __init__(self, word: str, engine: AbstractEngine, compiled: AbstractObjective, request: SumRequest):
+    def __init__(
+        self,
+        word: str,
+        engine: AbstractEngine,
+        compiled: AbstractObjective,
+        request: SumRequest,
+        rows: Sequence[int] = (),
+    ):
         self.word, self._engine, self.compiled, self.request = word, engine, compiled, request
-        self._tries = 0
-        self.is_done = word == "never" or (word == "once" and self._path() in _CONFIRMED)
+        self._tries, self._span = 0, longest_span(request, rows)
+        confirmed = _CONFIRMED.get(self._path(), -1.0) if word == "once" else -1.0
+        self.is_done = word == "never" or self._span <= GROWN * confirmed
 
     def _path(self):
         first, compiled = self.request.parts[0], self.compiled
@@ -102,7 +114,7 @@ class Verified:
             raise GradientMismatch(self._message(found) + _say_rest(request, x), found.derivative, found.difference)
         if self.word == "once":
             self.is_done = True
-            _CONFIRMED.add(self._path())
+            _CONFIRMED[self._path()] = max(self._span, _CONFIRMED.get(self._path(), 0.0))
 
     def _message(self, found):
         compiled = self.compiled
@@ -114,6 +126,13 @@ class Verified:
             "or the model jumps with its state (np.where), which gradients don't see; else this is an error of pysciml."
             " Another sensitivity= or algorithm= may be right; verify='never' leaves this check out"
         )
+
+
+def longest_span(request: SumRequest, rows: Sequence[int] = ()) -> float:
+    """From the start of a part to the last of its data, or of its first ``rows`` of them: the longest of all parts."""
+    counts = rows or [len(part.solve.saveat) for part in request.parts]
+    pairs = zip(request.parts, counts, strict=True)
+    return max(float(part.solve.saveat[n - 1] - part.solve.t_span[0]) for part, n in pairs if n)
 
 
 class _Differences:

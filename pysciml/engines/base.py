@@ -260,6 +260,10 @@ class Report:
     gradient_norm: float = np.nan
 
 
+Tell = Callable[[Report], None] | None
+LookAt = Callable[[int, np.ndarray], None] | None
+
+
 class AbstractEngine(ABC):
     """An engine. Made by ``make_engine()`` of its folder's ``engine.py``; one instance a process."""
 
@@ -300,11 +304,12 @@ class AbstractEngine(ABC):
 
     @abstractmethod
     def fit(
-        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+        self, request: FitRequest, report: Tell = None, folder: Path | None = None, look_at: LookAt = None
     ) -> RawFit:
         """Run the stages, each a loop inside the engine. KeyboardInterrupt gives the best so far.
 
-        A killed fit goes on from what it left in a ``folder``.
+        A killed fit goes on from what it left in a ``folder``. ``look_at`` is told each stage that begins and its
+        start ``x (k,)``; what it raises ends the fit.
         """
 
     def search_equations(self, request: EquationRequest) -> list[list[tuple[np.ndarray, np.ndarray]]]:

@@ -1,7 +1,6 @@
 """The stages of a fit one after the other, each from the best point so far, whatever the engine."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..fitting.stages import Stage
 from ..requests import FitRequest
-from .base import AbstractEngine, RawFit, Report, Status
+from .base import AbstractEngine, LookAt, RawFit, Report, Status, Tell
 from .checkpoint import read_arrays, write_arrays
 from .evolution import run_evolution
 from .least_squares import run_least_squares
@@ -78,12 +77,14 @@ def run_fit(
     engine: AbstractEngine,
     request: FitRequest,
     run_stage: RunStage,
-    report: Callable[[Report], None] | None = None,
+    report: Tell = None,
     folder: Path | None = None,
+    look_at: LookAt = None,
 ) -> RawFit:
     """All stages, each by ``run_stage`` unless its loop is a Python library's; Ctrl-C ends them with the best so far.
 
     With a ``folder`` what has ended is written there, and a fit that was killed goes on from what it finds.
+    ``look_at`` is called before each stage with its number and start, and may raise.
     """
     stages = request.stages
     loops = {word: partial(loop, engine, request) for word, loop in IN_PYTHON.items()}
@@ -97,6 +98,8 @@ def run_fit(
         stage, done = stages[number], len(so_far.history)
         start = Start(number, so_far.x, files.path_of(number), done, so_far.memory, so_far.reasons)
         try:
+            if look_at is not None:
+                look_at(number, so_far.x)
             run = loops.get(stage.optimizer, run_stage)(stage, start, _watch(report, done, total, stage))
         except KeyboardInterrupt:  # before there was anything to be kept of this stage
             if not np.isfinite(so_far.value):

@@ -24,14 +24,12 @@ from ..errors import ProblemError, SolveFailed
 from ..fitting.stages import Stage
 from ..requests import FitRequest, SolveRequest, SumRequest
 from ..words import nearest
-from .base import AbstractEngine, AbstractObjective, RawFit, RawSolution, Report, Status, usable_cores
+from .base import AbstractEngine, AbstractObjective, LookAt, RawFit, RawSolution, Report, Status, Tell, usable_cores
 from .choose import load_engine
 
 WORDS = ("serial", "processes")
 PATIENCE = 10.0  # seconds that interrupted fits are given for their results so far
 _SERVE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from pysciml.engines.workers import serve; serve()"
-
-Tell = Callable[[Report], None] | None
 
 
 def read_parallel(function: str, parallel: str | int) -> int:
@@ -146,8 +144,10 @@ class _Remote(AbstractEngine):
     def make_objective(self, request: SumRequest, stage: Stage | None = None) -> AbstractObjective:
         return self._engine.make_objective(request, stage)
 
-    def fit(self, request: FitRequest, report: Tell = None, folder: Path | None = None) -> RawFit:
-        return self._crew.fit(request, report, folder)
+    def fit(
+        self, request: FitRequest, report: Tell = None, folder: Path | None = None, look_at: LookAt = None
+    ) -> RawFit:
+        return self._crew.fit(request, report, folder)  # which looks at nothing: that can't cross
 
     def versions(self) -> dict[str, str]:
         return self._engine.versions()

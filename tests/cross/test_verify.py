@@ -19,7 +19,7 @@ TIMES = np.linspace(0.0, 2.0, 5)
 @pytest.fixture
 def fresh(monkeypatch):
     """No gradient of this process has been confirmed yet."""
-    monkeypatch.setattr(verify, "_CONFIRMED", set())
+    monkeypatch.setattr(verify, "_CONFIRMED", {})
 
 
 def decay(number):
@@ -167,6 +167,47 @@ def test_a_fit_is_verified_before_it_begins(fresh, monkeypatch, engine):
         diffrax_objective.compile_objective.cache_clear()
     monkeypatch.undo()
     assert np.isfinite(ps.fit(problem, data, verify="always", **options).loss)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_fit_is_verified_again_where_its_horizon_has_grown(fresh, monkeypatch, engine):
+    """Over a quarter of the span, and, as it grows by quarters, over three; not again where data reach no further."""
+    require_engine(engine)
+    spans, right = [], verify.Verified._confirm
+
+    def confirm(self, *given):
+        spans.append(self._span)
+        if len(spans) > 1 and is_wrong:
+            raise ps.GradientMismatch("wrong", 1.0, 2.0)
+        right(self, *given)
+
+    monkeypatch.setattr(verify.Verified, "_confirm", confirm)
+    problem, data = decay(0.062)
+    options = {"trainable": ["k"], "engine": engine, "progress": False, "optimizer": ps.Adam(steps=8)}
+    is_wrong = True
+    with pytest.raises(ps.GradientMismatch):
+        ps.fit(problem, data, **options)
+    assert spans == [0.5, 1.5]
+    spans.clear()
+    is_wrong = False
+    first = ps.fit(problem, data, **options)
+    assert spans == [1.5]
+    assert ps.fit(problem, data, **options).loss == first.loss and spans == [1.5]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_objectives_are_verified_again_over_longer_spans(fresh, monkeypatch, engine):
+    require_engine(engine)
+    spans, right = [], verify.Verified._confirm
+    monkeypatch.setattr(verify.Verified, "_confirm", lambda self, *a: spans.append(self._span) or right(self, *a))
+    problem, data = decay(0.063)
+    for end in (1.0, 2.0, 3.0, 1.0, 6.5):
+        longer = data.assign_coords(time=0.5 * end * TIMES)
+        misfit = ps.objective(
+            problem.remake(t_span=(0.0, 7.0)), longer, trainable=["k"], engine=engine, algorithm="Tsit5"
+        )
+        misfit(misfit.x0)
+    assert spans == [1.0, 3.0, 6.5]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,6 +1,5 @@
 """The embedded engine behind the contract of ``engines/base.py``."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -11,7 +10,7 @@ import numpy as np
 from ...fitting.stages import Stage
 from ...ir.program import Program
 from ...requests import Capability, EnsembleRequest, FitRequest, SolveRequest, SumRequest
-from ..base import AbstractEngine, AbstractObjective, RawEnsemble, RawFit, RawSolution, Report
+from ..base import AbstractEngine, AbstractObjective, LookAt, RawEnsemble, RawFit, RawSolution, Tell
 from ..fit import run_fit
 from ..single import in_single
 from .algorithms import CAPABILITIES
@@ -47,10 +46,10 @@ class DiffraxEngine(AbstractEngine):
         return objective.parts[0] if request.is_single else objective
 
     def fit(
-        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+        self, request: FitRequest, report: Tell = None, folder: Path | None = None, look_at: LookAt = None
     ) -> RawFit:
         with double_precision(request.objective.device):
-            raw = run_fit(self, request, partial(run_stage, request), report, folder)
+            raw = run_fit(self, request, partial(run_stage, request), report, folder, look_at)
         return replace(raw, versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:

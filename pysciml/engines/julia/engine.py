@@ -1,7 +1,7 @@
 """The Julia engine behind the contract of ``engines/base.py``."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
@@ -18,12 +18,13 @@ from ..alike import order_alike
 from ..base import (
     AbstractEngine,
     Firings,
+    LookAt,
     RawDense,
     RawEnsemble,
     RawFit,
     RawSolution,
-    Report,
     Stop,
+    Tell,
     is_success,
 )
 from ..fit import run_fit
@@ -238,10 +239,10 @@ class JuliaEngine(AbstractEngine):
         return JuliaObjective(self._bridge, handle, asked)
 
     def fit(
-        self, request: FitRequest, report: Callable[[Report], None] | None = None, folder: Path | None = None
+        self, request: FitRequest, report: Tell = None, folder: Path | None = None, look_at: LookAt = None
     ) -> RawFit:
         stages = JuliaStages(self._bridge, cache(lambda: self.make_objective(request.objective)), request)
-        return replace(run_fit(self, request, stages.run, report, folder), versions=self.versions())
+        return replace(run_fit(self, request, stages.run, report, folder, look_at), versions=self.versions())
 
     def observe(self, program: Program, t: np.ndarray, u: np.ndarray, p: np.ndarray) -> np.ndarray:
         return self.observe_many([(program, t, u, p)])[0]
