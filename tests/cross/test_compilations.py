@@ -115,3 +115,18 @@ def test_the_first_gradient_of_a_new_model_compiles_its_own_functions_only():
         assert o.sensitivity == "discrete" and np.all(np.isfinite(gradient)) and np.any(gradient)
         assert programs <= 8
         assert compiling < 1.5 and seconds < 2.0  # 0.2 and 0.3 on a quiet machine; with an adjoint to compile, 7
+
+
+def test_the_first_gradient_of_many_experiments_compiles_what_they_have_in_common():
+    """Forty, each with a start of its own, solved as lanes of a wide problem."""
+    require_engine("julia")
+    julia, times = choose_engine("julia"), np.array([0.5, 1.0])
+    problem = ps.ODEProblem(lambda t, u, p: {"x": -p.k * u.x**1.53}, {"x": 1.0}, (0, 1), {"k": 0.53})
+    starts = xr.DataArray(np.linspace(0.9, 1.1, 40), dims="run")
+    x = np.exp(-0.6 * times) * starts.values[:, None]
+    data = xr.Dataset({"x": (("run", "time"), x)}, {"time": times, "run": np.arange(40)})
+    programs, _ = julia.compilations()
+    o = ps.objective(problem, data, engine="julia", algorithm="Tsit5", over={"u0_x": starts}, trainable=["k"])
+    _, gradient = o(o.x0)
+    assert "lanes" in o._compiled.reason and np.any(gradient)
+    assert julia.compilations()[0] - programs <= 8

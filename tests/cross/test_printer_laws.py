@@ -47,6 +47,19 @@ def test_random_right_hand_sides_equal_the_oracle(evaluate):
         assert_equals_oracle(lambda *x, program=program: evaluate(program, *x), program, inputs)
 
 
+def test_numbers_that_are_no_part_of_the_text_are_the_same(evaluate, monkeypatch):
+    """A Program's text with its constants, and the one that many share."""
+    engine = load_engine("julia")
+    load = engine._load.program
+    for program, inputs in random_programs(25, seed=13):
+        expected = evaluate(program, *inputs)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine._load, "program", lambda one: load(one, (), has_numbers=False))
+            found = evaluate(program, *inputs)
+        for one, other in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("width, depth, batch", [(3, 1, ()), (16, 2, ()), (200, 2, ()), (8, 2, (5,)), (160, 1, (7,))])
 def test_networks_equal_the_oracle(evaluate, width, depth, batch):
     net = MLP(2, 3, width=width, depth=depth, input_range=[(-1, 2), (0, 3)], final_activation="softplus")

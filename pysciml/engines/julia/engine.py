@@ -218,7 +218,7 @@ class JuliaEngine(AbstractEngine):
         handle = self._bridge.call(
             "make_objective",
             self._load.right_hand_side(solve, request.vjp),
-            self._load.reversed(request.parametrization),
+            self._load.parametrization(request.parametrization),
             int(solve.p.size),
             float(solve.t_span[0]),
             floats(solve.saveat),

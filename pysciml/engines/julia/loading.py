@@ -77,11 +77,11 @@ class Loader:
             )
         return handle
 
-    def program(self, program: Program, added: tuple[str, ...] = ()) -> Handle:
+    def program(self, program: Program, added: tuple[str, ...] = (), has_numbers: bool = True) -> Handle:
         """The compiled Program: printed and sent once. To the outputs named in ``added`` it adds."""
-        key = program.hash, added
+        key = program.hash, added, has_numbers
         if key not in self._programs:
-            printed = print_parts(program, added)
+            printed = print_parts(program, added, has_numbers)
             self._programs[key] = self._bridge.call(
                 "load_program",
                 printed.text,
@@ -97,17 +97,23 @@ class Loader:
         """The same, with the product of cotangents of its outputs with its derivatives by all inputs but the time."""
         return self._with_pullback(program, derive_pullback)
 
+    def parametrization(self, program: Program) -> Handle:
+        """The same; those of experiments, which differ in known values, are compiled once for all."""
+        return self._with_pullback(program, derive_pullback, has_numbers=False)
+
     def reversed_event(self, program: Program) -> Handle:
         """The same for an effect or a condition, by time, state and parameters."""
         return self._with_pullback(program, derive_event_pullback)
 
-    def _with_pullback(self, program, derive_by):
-        key = program.hash, derive_by
+    def _with_pullback(self, program, derive_by, has_numbers=True):
+        key = program.hash, derive_by, has_numbers
         if key not in self._reversed:
             found = derive_by(program)
-            pullback = self.program(found.program, found.added)
+            pullback = self.program(found.program, found.added, has_numbers)
             blocks = np.array(found.blocks, dtype=np.int64).ravel()
-            self._reversed[key] = self._bridge.call("load_pullback", self.program(program), pullback, blocks)
+            self._reversed[key] = self._bridge.call(
+                "load_pullback", self.program(program, (), has_numbers), pullback, blocks
+            )
         return self._reversed[key]
 
     def _taped(self, program):

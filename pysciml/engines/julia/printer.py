@@ -43,13 +43,14 @@ def print_program(program: Program) -> str:
     return print_parts(program).text
 
 
-def print_parts(program: Program, added: Collection[str] = ()) -> PrintedProgram:
+def print_parts(program: Program, added: Collection[str] = (), has_numbers: bool = True) -> PrintedProgram:
     """The Julia text of a Program, with its constants and the sizes of its working memory.
 
-    To the outputs named in ``added`` the function adds, in place of overwriting them.
+    To the outputs named in ``added`` the function adds, in place of overwriting them. Unless the text ``has_numbers``,
+    Programs that differ in constants alone have the same one.
     """
     expanded = expand_narrow_products(simplify_program(expand_networks(program)))
-    writer = LoopWriter(simplify_program(expanded), added)
+    writer = LoopWriter(simplify_program(expanded), added, has_numbers)
     for i in writer.plan.live:
         if i not in writer.plan.fused and not writer.plan.is_view(i):
             PRINT[writer.nodes[i].op](writer, i)
@@ -87,11 +88,12 @@ def _print_leaf(writer, i):
         writer.place[i] = (name, 0) if node.shape else name
         return
     value = writer.program.constants[node.attrs[0]]
-    if not node.shape:
+    if not node.shape and (writer.has_numbers or node.dtype == BOOL):
         writer.place[i] = literal(value[()])
         return
     name, kept = ("cb", writer.flags) if node.dtype == BOOL else ("c", writer.constants)
-    writer.place[i] = (name, sum(constant.size for constant in kept))
+    start = sum(constant.size for constant in kept)
+    writer.place[i] = (name, start) if node.shape else f"{name}[{start + 1}]"
     kept.append(value)
 
 

@@ -36,11 +36,11 @@ class Memory:
 class LoopWriter:
     """Writes a Program's lines. ``place``: who owns memory -> an array's name and offset, or the text of a scalar.
 
-    To the outputs named in ``added`` their values are added.
+    To the outputs named in ``added`` their values are added. Unless the text ``has_numbers``, it holds no constants.
     """
 
-    def __init__(self, program: Program, added: Collection[str] = ()):
-        self.program, self.nodes = program, program.nodes
+    def __init__(self, program: Program, added: Collection[str] = (), has_numbers: bool = True):
+        self.program, self.nodes, self.has_numbers = program, program.nodes, has_numbers
         self.plan = Plan(program)
         self.lines: list[str] = []
         self.depth = 2
@@ -161,7 +161,7 @@ class LoopWriter:
         if isinstance(place, str):
             return place
         owner = self.nodes[where.owner]
-        if owner.op == "constant" and _is_uniform(self.program.constants[owner.attrs[0]]):
+        if self.has_numbers and owner.op == "constant" and _is_uniform(self.program.constants[owner.attrs[0]]):
             return literal(self.program.constants[owner.attrs[0]].flat[0])
         return f"{place[0]}[{index(place[1] + where.offset, strides, names)}]"
 

@@ -220,3 +220,15 @@ def test_printing_is_deterministic_and_made_of_known_words():
         words = set(re.findall(r"(?<![\w.])[A-Za-z]\w*", text))
         unknown = {word for word in words - WORDS if not re.fullmatch(r"[sxyi]\d+|np_[a-z0-9_]+!?", word)}
         assert not unknown
+
+
+def test_a_text_without_numbers_is_that_of_all_programs_that_differ_in_them():
+    def make(scalar, array):
+        builder, _, u, _ = make_rhs(2)
+        scaled = builder.add("mul", (builder.constant(scalar), u))
+        return builder.build([("du", builder.add("add", (scaled, builder.constant(np.array(array)))))])
+
+    first, second = make(2.5, [1.0, 1.0]), make(3.5, [1.0, 4.0])
+    one, other = (print_parts(program, (), has_numbers=False) for program in (first, second))
+    assert one.text == other.text and print_program(first) != print_program(second)
+    assert sorted(other.constants) == [1.0, 3.5, 4.0]
