@@ -40,9 +40,11 @@ def test_bits_do_not_depend_on_threads(loss):
     together = ps.objective(make_problem(), data, over=over, **words)
     x = together.x0
     alone = together(x)  # the first one is made in one thread
+    value_alone = ps.objective(make_problem(), data, over=over, **words).value(x)
+    assert value_alone == pytest.approx(alone[0], rel=1e-14)  # gradients add the same up from the end
     for _ in range(5):
         value, gradient = together(x)
-        assert value == alone[0] == together.value(x)
+        assert value == alone[0] and together.value(x) == value_alone
         np.testing.assert_array_equal(gradient, alone[1])
     if loss == "nmse":
         return  # scaled by all data
