@@ -107,6 +107,29 @@ function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
     return nothing
 end
 
+"A sum of two objectives, solved as lanes of one problem."
+function run_sample_lanes(word)
+    f = hold_sample("load_right_hand_side", hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK), Int[]))
+    pairs = hold_sample("load_pullback", load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PULLBACK), Int[])
+    wide = hold_sample("load_right_hand_side", pairs)
+    parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN), Int[])
+    parts = map(1:2) do _
+        hold_sample(
+            "make_objective", f, parametrization, 2, 0.0, [0.5, 1.0], ones(2, 2), ones(2, 2), SAMPLE_X, word, "discrete",
+            SAMPLE_OPTIONS...
+        )
+    end
+    for seen in (nothing, pairs)
+        total = hold_sample("make_sum", Any[parts...], [0, 1, 2, 0, 1, 2], [0, 3, 6], ())
+        call_sample("add_lanes!", total, wide, seen, 2, [0], [0, 1], Float64[])
+        call_sample("chosen_words", total)
+        call_sample("value_only", total, SAMPLE_X)
+        call_sample("value_and_gradient", total, SAMPLE_X)
+        call_sample("stage_request", total, SAMPLE_X, false, [1, 1], 1.0, "adam", 2, [0.01, 0.01], Inf, Float64[], zeros(Int, 0, 0), "")
+    end
+    return nothing
+end
+
 "What must not be left in an image."
 function forget_samples()
     fill!(PROGRESS, 0.0)
@@ -143,6 +166,7 @@ end
         run_sample_fit("Rodas5P", "discrete"; is_sparse = true)
         run_sample_fit("Tsit5", "discrete"; blocks = [0, 1, 1, 0, 1, 1, 1, 0, 2, 2]) # a product of factors, and a factor
         run_sample_fit("auto", "auto")
+        foreach(run_sample_lanes, ("Tsit5", "Vern7", "Vern9"))
     end
     forget_samples()
 end
