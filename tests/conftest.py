@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from pysciml.errors import EngineUnavailable  # noqa: E402
 
 
 def pytest_configure():
-    """A misspelt PYSCIML_REQUIRE would require nothing."""
+    """A misspelt PYSCIML_REQUIRE would require nothing; in a shell's background Ctrl-C is ignored."""
     required_engines()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Several processes take files in this order: what takes longest first, and beside the first use of Julia, which
