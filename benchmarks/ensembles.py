@@ -8,8 +8,10 @@ back, its Dataset included; the others' are the solves alone. diffrax runs in on
 ``lax.map`` of ``vmap`` over blocks; SciPy's time is that of 200 members, scaled; torchdiffeq (dopri5) takes all as
 one state, and no stiff ones.
 
-``--dask ENGINE [--pieces N]`` measures what a cluster adds instead: Lorenz sweeps in pieces of about a second, by one
-worker and in this process (``reduce="mean"``, and written), and by a worker a core.
+``--cores`` prints what ours takes with one of Julia's threads over what it takes with all, by their number, five
+processes of each in turn: the median, the least and the largest. ``--dask ENGINE [--pieces N]`` measures what a
+cluster adds instead: Lorenz sweeps in pieces of about a second, by one worker and in this process
+(``reduce="mean"``, and written), and by a worker a core.
 """
 
 import argparse
@@ -215,6 +217,29 @@ def measure(case, n, python=None):
         print(f"| {case}, {n} | {name} | {seconds:.4f}{mark} | {seconds / mine:.2g} | {its:.2g} |", flush=True)
 
 
+CORES = """
+import sys
+from ensembles import ours
+case, n, parallel = sys.argv[1:]
+print(ours(case, int(n), rtol=1e-6, parallel=parallel)[1])
+"""
+
+
+def core_efficiency():
+    """Print the share of all cores' time that is saved, for sweeps by lanes and over threads."""
+    cores = os.cpu_count() or 1
+    for case, n, parallel in (("lorenz", 10_000, "auto"), ("robertson", 1000, "auto"), ("robertson", 1000, "threads")):
+        command, shares = [sys.executable, "-c", CORES, case, str(n), parallel], []
+        for _ in range(5):
+            one, all_ = (
+                float(subprocess.run(command, cwd=HERE, env=env, check=True, capture_output=True, text=True).stdout)
+                for env in (os.environ | {"JULIA_NUM_THREADS": str(threads)} for threads in (1, cores))
+            )
+            shares.append(one / (cores * all_))
+        row = " | ".join(f"{x:.2f}" for x in (np.median(shares), min(shares), max(shares)))
+        print(f"| {case}, {n}, {parallel} | {row} |", flush=True)
+
+
 def dask_overhead(engine, pieces):
     """Print the seconds of sweeps in pieces of a second, here and by workers, and their ratio: medians of pairs."""
     import pysciml as ps
@@ -266,11 +291,15 @@ if __name__ == "__main__":
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--size", action="append", type=int)
     parser.add_argument("--torch")
+    parser.add_argument("--cores", action="store_true")
     parser.add_argument("--dask", choices=("julia", "diffrax"))
     parser.add_argument("--pieces", type=int, default=10)
     arguments = parser.parse_args()
     if arguments.dask:
         dask_overhead(arguments.dask, arguments.pieces)
+        sys.exit()
+    if arguments.cores:
+        core_efficiency()
         sys.exit()
     print("| case | contender | seconds | over ours | error |\n|---|---|---|---|---|")
     for name in arguments.case or CASES:

@@ -13,11 +13,8 @@ be had. Its methods are seen by the calls after this one.
 function load_arrays(word)
     word = string(word)
     haskey(ARRAYS, word) && return ""
-    name = word == "gpu" ? "CUDA" : "JLArrays"
-    reason = load_package(name)
-    isempty(reason) || return reason
-    found = Base.loaded_modules[OPTIONAL[name]]
-    word == "gpu" && !Base.invokelatest(found.functional) && return "CUDA.jl finds no GPU that works on this machine"
+    found = load_for_device(word, "JLArrays")
+    found isa String && return found
     Base.invokelatest(found.allowscalar, false) # an element fetched by itself takes as long as a right-hand side
     ARRAYS[word] = word == "gpu" ? found.CuArray : found.JLArray
     return ""

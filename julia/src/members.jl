@@ -197,12 +197,9 @@ calls after this one.
 function load_device(word)
     word = string(word)
     haskey(DEVICES, word) && return ""
-    name = word == "gpu" ? "CUDA" : "KernelAbstractions"
-    reason = load_package(name)
-    isempty(reason) || return reason
-    found = Base.loaded_modules[OPTIONAL[name]]
-    word == "gpu" && !Base.invokelatest(found.functional) && return "CUDA.jl finds no GPU that works on this machine"
-    return try_load(name) do
+    found = load_for_device(word, "KernelAbstractions")
+    found isa String && return found
+    return try_load(nameof(found)) do
         Base.require(OPTIONAL["KernelAbstractions"])
         DEVICES[word] = Base.invokelatest(word == "gpu" ? found.CUDABackend : found.CPU)
     end

@@ -47,3 +47,13 @@ function load_package(name)
     Base.locate_package(id) === nothing && return "the Julia package $name is not in the project $(Base.active_project())"
     return try_load(() -> Base.require(id), name)
 end
+
+"What a device needs: the module CUDA for \"gpu\", else its stand-in on the CPU; or why it can't be had, as a text."
+function load_for_device(word, stand_in)
+    name = word == "gpu" ? "CUDA" : stand_in
+    reason = load_package(name)
+    isempty(reason) || return reason
+    found = Base.loaded_modules[OPTIONAL[name]]
+    word == "gpu" && !Base.invokelatest(found.functional) && return "CUDA.jl finds no GPU that works on this machine"
+    return found
+end

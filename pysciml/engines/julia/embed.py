@@ -142,11 +142,8 @@ def _start(library, folder, command, image):
     lib.jl_parse_opts(ctypes.byref(count), ctypes.byref(ctypes.cast(values, ctypes.POINTER(ctypes.c_char_p))))
     blocking = {stream: os.get_blocking(stream) for stream in (1, 2) if os.name != "nt" and _is_open(stream)}
     start(folder.encode(), None if image is None else image.encode())
-    for (
-        stream,
-        is_blocking,
-    ) in blocking.items():  # non-blocking pipes, as Julia makes them, lose long prints
-        os.set_blocking(stream, is_blocking)
+    for stream, was_blocking in blocking.items():  # non-blocking pipes, as Julia makes them, lose long prints
+        os.set_blocking(stream, was_blocking)
     return lib
 
 

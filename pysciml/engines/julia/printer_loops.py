@@ -200,9 +200,10 @@ class LoopWriter:
 
     def _has_short_rows(self, i):
         """Whether a tanh would be computed in rows whose ends fill no vector: quicker in a sweep of its own."""
-        shape, (a, *_) = self.nodes[i].shape, (*self.plan.loop_arguments(i), i)
-        is_tanh = self.nodes[i].op == "tanh" and a in self.plan.fused and self.nodes[a].shape == shape
-        return is_tanh and shape[-1] < self.nodes[i].size and shape[-1] < SHORT and shape[-1] % VECTOR != 0
+        node = self.nodes[i]
+        a, row = node.args[0], node.shape[-1]
+        is_swept = node.op == "tanh" and a in self.plan.fused and self.nodes[a].shape == node.shape
+        return is_swept and row < min(node.size, SHORT) and row % VECTOR != 0
 
     def assign(self, name: str, offset: int, strides: tuple[int, ...], i: int, shape: tuple[int, ...] | None = None):
         """Write the elements of node i, computed there if they haven't been, into a part of an array."""
