@@ -14,12 +14,15 @@ const Float64Function = OpaqueClosure{Arguments, Nothing}
 "True, which the compiler doesn't know: a function that always throws has the type of the others behind it."
 is_called() = Base.inferencebarrier(true)::Bool
 
-close_function(f) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, u, p, t); nothing)
-close_generated(f, work) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, t, u, p, work); nothing)
-close_product(f, work) = @opaque ProductArguments (out, v, u, p, t) -> (is_called() && f(out, t, u, p, v, work); nothing)
+"Held while a closure is made: Julia 1.10 crashes where two threads look up the same one's code."
+const CLOSING = Threads.SpinLock()
+
+close_function(f) = @lock CLOSING @opaque Arguments (out, u, p, t) -> (is_called() && f(out, u, p, t); nothing)
+close_generated(f, work) = @lock CLOSING @opaque Arguments (out, u, p, t) -> (is_called() && f(out, t, u, p, work); nothing)
+close_product(f, work) = @lock CLOSING @opaque ProductArguments (out, v, u, p, t) -> (is_called() && f(out, t, u, p, v, work); nothing)
 close_pullback(f, work) =
-    @opaque PullbackArguments (u_out, p_out, v, u, p, t) -> (is_called() && f(u_out, p_out, t, u, p, v, work); nothing)
-close_second(f, work) = @opaque SecondArguments (u_out, p_out, v, k, s, u, p, t) ->
+    @lock CLOSING @opaque PullbackArguments (u_out, p_out, v, u, p, t) -> (is_called() && f(u_out, p_out, t, u, p, v, work); nothing)
+close_second(f, work) = @lock CLOSING @opaque SecondArguments (u_out, p_out, v, k, s, u, p, t) ->
     (is_called() && f(u_out, p_out, t, u, p, s, k, v, work); nothing)
 
 "A generated function of `(out, u, p, t)`."
