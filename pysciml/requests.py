@@ -89,8 +89,8 @@ class EnsembleRequest:
 
     @property
     def values(self) -> np.ndarray:
-        """Initial states and parameters, ``(member, number)``."""
-        return np.hstack([self.u0, self.p])
+        """Initial states and parameters, ``(member, number)``; of rows that are broadcast, the others alone."""
+        return self.p if self.u0.strides[0] == 0 else np.hstack([self.u0, self.p])
 
     @property
     def is_plain(self) -> bool:

@@ -161,7 +161,7 @@ end
         f, wide, n_lanes, has_wide_parameters, mass_matrix, events, u0, p, t0, t1, spec, saveat, n_tasks, leaves_stiff, options...
     )
 
-Solve many trajectories, the columns of `u0` and `p`, in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
+Solve many trajectories, the columns of `u0` and `p` (one, if all have the same), in some tasks (0: one a thread), as lanes of the right-hand side `wide` where
 there is one: states `(state and time, member)`, names of return codes and the place (from 0) of each member's among these,
 statistics, one member's after the other, the words that ran, how many tasks and lanes there were, and, if there are events, how
 often they fired in each member, when, and which (from 0). Nothing, if it
@@ -179,7 +179,7 @@ function solve_ensemble(
     words, n_lanes = found
     ran = sort!(unique!([String(word) for each in words for word in split(each, ", ")]))
     fired = isempty(events) ? () : (length.(first.(e.firings)), reduce(vcat, first.(e.firings)), reduce(vcat, last.(e.firings)) .- 1)
-    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, n_lanes, fired...
+    return e.u, join(RETURN_CODES, ' '), e.codes .- Int32(1), vec(e.counts), join(ran, ", "), n_tasks, n_lanes, fired...
 end
 
 """
@@ -195,7 +195,7 @@ function solve_kernels(device, dtype, slope, jacobian, time_slope, words, orders
     T = dtype == "float32" ? Float32 : Float64
     n_stiff = solve_members(T, DEVICES[string(device)], e, floats(tstops), numbers, steps, n_tasks)
     ran = n_stiff == 0 ? words[1:1] : n_stiff == length(e.codes) ? words[2:2] : words
-    return e.u, join(RETURN_CODES, ' '), e.codes .- 1, vec(e.counts), join(ran, ", "), n_tasks, 0
+    return e.u, join(RETURN_CODES, ' '), e.codes .- Int32(1), vec(e.counts), join(ran, ", "), n_tasks, 0
 end
 
 function load_problem(program, u0, p, t0, t1, mass_matrix)

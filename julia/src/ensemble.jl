@@ -27,7 +27,7 @@ function forks(f::RightHandSide, n)
     return found[1:n]
 end
 
-"What all trajectories have in common, and room for what becomes of each: a column."
+"What all trajectories have in common, and room for what becomes of each: a column. Of `u0` or `p` there is one, if all have the same."
 struct Ensemble
     u0::Matrix{Float64} # (state, member)
     p::Matrix{Float64} # (parameter, member)
@@ -35,16 +35,16 @@ struct Ensemble
     spec::String
     saveat::Vector64
     u::Matrix{Float64} # (states at all save times, member), NaN where a solve did not get to
-    codes::Vector{Int} # places among `RETURN_CODES`
-    counts::Matrix{Int} # (statistic, member)
+    codes::Vector{Int32} # places among `RETURN_CODES`
+    counts::Matrix{Int32} # (statistic, member)
     firings::Vector{Tuple{Vector64, Vector{Int}}} # a member's times at which events fired, and which; empty if there are no events
 end
 
 function Ensemble(u0, p, span, spec, saveat, has_events = false)
-    n, members = size(u0)
-    u, codes = fill(NaN, n * length(saveat), members), fill(1, members) # until it is solved, a member counts as interrupted
+    n, members = size(u0, 1), max(size(u0, 2), size(p, 2))
+    u, codes = fill(NaN, n * length(saveat), members), ones(Int32, members) # until it is solved, a member counts as interrupted
     firings = [(Float64[], Int[]) for _ in 1:(has_events ? members : 0)]
-    return Ensemble(u0, p, span, spec, saveat, u, codes, zeros(Int, 5, members), firings)
+    return Ensemble(u0, p, span, spec, saveat, u, codes, zeros(Int32, 5, members), firings)
 end
 
 "What a task works with: a right-hand side, what else it writes to, and the words of methods that it ran."
@@ -101,18 +101,22 @@ function copy_rows!(rows, solution)
     return nothing
 end
 
+own_column(columns, k) = columns[:, min(k, end)]
+
 function solve_member!(e::Ensemble, worker, k)
-    name, counts = solve_rows!(worker, make_problem(worker.f, e.u0[:, k], e.p[:, k], e.span), e.spec)
+    name, counts = solve_rows!(worker, make_problem(worker.f, own_column(e.u0, k), own_column(e.p, k), e.span), e.spec)
     copyto!(e.u, (k - 1) * size(e.u, 1) + 1, worker.rows.u, 1, size(e.u0, 1) * worker.rows.n)
-    note_ending!(e, k, name, counts)
+    note_ending!(e, k, code_of(name), counts)
     events = worker.options.events
     isempty(events) || (e.firings[k] = (copy(events.times), copy(events.fired)))
     return nothing
 end
 
-function note_ending!(e, k, name, counts)
-    e.codes[k] = findfirst(==(name), RETURN_CODES)
-    e.counts[:, k] .= counts
+code_of(name) = findfirst(==(name), RETURN_CODES)
+
+function note_ending!(e, k, code, counts)
+    e.codes[k] = code
+    e.counts[:, k] .= counts .% Int32
     return nothing
 end
 
@@ -128,14 +132,15 @@ function solve_group!(e::Ensemble, worker, lanes::Lanes, group)
         return nothing
     end
     gather!(e.u, lanes.worker.rows.u, members, lanes.n)
-    foreach(k -> note_ending!(e, k, name, counts), members)
+    code = code_of(name)
+    foreach(k -> note_ending!(e, k, code, counts), members)
     return nothing
 end
 
 "Columns of some members side by side; lanes without a member repeat the last one."
 function spread!(wide, columns, members, n)
     for k in axes(columns, 1), lane in 1:n
-        wide[(k - 1) * n + lane] = columns[k, members[min(lane, end)]]
+        wide[(k - 1) * n + lane] = columns[k, min(members[min(lane, end)], size(columns, 2))]
     end
     return wide
 end

@@ -9,7 +9,9 @@ struct Cell
     columns::Int
 end
 
-const NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD_VALUE, FLOATS, MATRIX, INTEGERS, BOOLS, TUPLE, ERROR = 0:11
+const NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD_VALUE, FLOATS, MATRIX, INTEGERS, BOOLS, TUPLE, ERROR, SHORTS = 0:12
+const FAR = 16 # is added to the kind of an array that is not among the bytes: its word is where it lies itself
+const MUCH = 1_000_000 # bytes, from which on an array of an answer is not put among the others: to copy it takes its time
 
 "What stays here while Python holds its key."
 const HELD = Dict{Int, Any}()
@@ -18,6 +20,7 @@ const LAST_KEY = Ref(0)
 "The last answer, and where Python finds it: how many cells, where they are, how many bytes, where they are."
 const CELLS = Cell[]
 const BYTES = UInt8[]
+const FAR_ARRAYS = Any[]
 const PLACES = zeros(Int, 4)
 
 "A call on its way in: the next cell, and where the bytes begin. Python's memory may go away, so all is copied."
@@ -40,6 +43,7 @@ function read_value(call::Incoming)
     kind == MATRIX && return read_bytes!(Matrix{Float64}(undef, cell.rows, cell.columns), call, word)
     kind == INTEGERS && return read_bytes!(Vector{Int}(undef, cell.rows), call, word)
     kind == BOOLS && return read_bytes!(Vector{Bool}(undef, cell.rows), call, word)
+    kind == SHORTS && return read_bytes!(Vector{Int32}(undef, cell.rows), call, word)
     kind == TUPLE && return Any[read_value(call) for _ in 1:word]
     throw(ArgumentError("no value is of kind $kind"))
 end
@@ -55,10 +59,11 @@ write_value(x::Integer) = push!(CELLS, Cell(INTEGER, x % Int, 0, 0))
 write_value(x::Float64) = push!(CELLS, Cell(FLOAT, reinterpret(Int, x), 0, 0))
 write_value(x::AbstractString) = write_value(String(x))
 write_value(x::String) = write_bytes(TEXT, x, ncodeunits(x))
-write_value(x::Vector{Float64}) = write_bytes(FLOATS, x, length(x))
-write_value(x::Matrix{Float64}) = write_bytes(MATRIX, x, size(x)...)
-write_value(x::Vector{Int}) = write_bytes(INTEGERS, x, length(x))
-write_value(x::Vector{Bool}) = write_bytes(BOOLS, x, length(x))
+write_value(x::Vector{Float64}) = write_array(FLOATS, x, length(x))
+write_value(x::Matrix{Float64}) = write_array(MATRIX, x, size(x)...)
+write_value(x::Vector{Int}) = write_array(INTEGERS, x, length(x))
+write_value(x::Vector{Bool}) = write_array(BOOLS, x, length(x))
+write_value(x::Vector{Int32}) = write_array(SHORTS, x, length(x))
 
 function write_value(@nospecialize(x::Union{Tuple, Vector{Any}}))
     push!(CELLS, Cell(TUPLE, length(x), 0, 0))
@@ -73,6 +78,13 @@ function write_value(@nospecialize(x))
     key = LAST_KEY[] += 1
     HELD[key] = x
     push!(CELLS, Cell(HELD_VALUE, key, 0, 0))
+    return nothing
+end
+
+function write_array(kind, x, rows, columns = 1)
+    sizeof(x) > MUCH || return write_bytes(kind, x, rows, columns)
+    push!(FAR_ARRAYS, x)
+    push!(CELLS, Cell(kind + FAR, Int(pointer(x)), rows, columns))
     return nothing
 end
 
@@ -99,6 +111,7 @@ places where it arose.
 function exchange(cells::Ptr{Cell}, n::Int)
     empty!(CELLS)
     empty!(BYTES)
+    empty!(FAR_ARRAYS)
     start_clock!()
     current_task().logstate === nothing && silence() # a thread's first call
     try
@@ -115,7 +128,7 @@ end
 
 "Python no longer holds a key; 0: it has read the last answer, whose memory is given back."
 function give_up(key)
-    key == 0 ? sizehint!(empty!(BYTES), 0) : delete!(HELD, key)
+    key == 0 ? (empty!(FAR_ARRAYS); sizehint!(empty!(BYTES), 0)) : delete!(HELD, key)
     return nothing
 end
 

@@ -179,7 +179,7 @@ function solve_members(::Type{T}, device, e::Ensemble, stops, numbers, steps, n_
     for k in findall(!=(UNTOUCHED), m.codes)
         n_steps, n_rejected = m.counts[2k - 1], m.counts[2k]
         work = count_work(steps[is_stiff[k] ? 2 : 1], n_steps, n_rejected)
-        note_ending!(e, k, ENDINGS[m.codes[k] + 1], (n_steps, n_rejected, work...))
+        note_ending!(e, k, code_of(ENDINGS[m.codes[k] + 1]), (n_steps, n_rejected, work...))
     end
     return length(stiff)
 end

@@ -209,8 +209,10 @@ def _identify(batch: Batch, request: SolveRequest, settings: Mapping) -> str:
     """A hash of all that results depend on: another way to share out changes last digits at most."""
     problem, over = batch.problem, batch.over
     digest = hashlib.sha256(problem_to_json(problem).encode())
-    digest.update(to_json({"sizes": over.sizes, "labels": over.labels, "settings": dict(settings)}).encode())
-    for values in (request.saveat, request.tstops):
+    numbers = {dim: labels for dim, labels in over.labels.items() if isinstance(labels, np.ndarray)}
+    labels = over.labels | {dim: labels.dtype.str for dim, labels in numbers.items()}
+    digest.update(to_json({"sizes": over.sizes, "labels": labels, "settings": dict(settings)}).encode())
+    for values in (*numbers.values(), request.saveat, request.tstops):
         digest.update(b"" if values is None else values.tobytes())
     for varied in (batch.p, batch.u0):
         for name, (dims, rows) in sorted(varied.items()):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,10 +112,10 @@ def solve_on_cluster(
                 results.take(start, share)
             show(stop - start)
 
-        work = client.scatter((chosen.name, batch, asked, results), broadcast=True, hash=False)
+        work = client.scatter(_Work(chosen.name, batch, asked, results), broadcast=True, hash=False)
 
         def submit(piece):
-            return client.submit(_work, work, *piece, pure=False, retries=RETRIES)
+            return client.submit(_Work.solve, work, *piece, pure=False, retries=RETRIES)
 
         rest = list(pieces)
         if isinstance(results, Store):  # which the first piece makes
@@ -136,16 +136,30 @@ def solve_on_cluster(
     return _join(ran)
 
 
-def _work(
-    work: tuple[str, Batch, EnsembleRequest, Results], start: int, stop: int
-) -> tuple[RawEnsemble, dict[str, np.ndarray] | None]:
-    """A worker's task: a piece, and what it contributes where that is not written here."""
-    name, batch, asked, results = work
-    raw, y, p = _solve_piece(load_engine(name), batch, asked, start, stop)
-    if isinstance(results, Summaries):
-        return _without_values(raw), results.share(start, raw, y, p)
-    results.add(start, raw, y, p)
-    return _without_values(raw), None
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What the pieces of an ensemble have in common: one object, since dask sends items of a tuple each by itself."""
+
+    engine: str
+    batch: Batch
+    asked: EnsembleRequest
+    results: Results
+
+    def solve(self, start: int, stop: int) -> tuple[RawEnsemble, dict[str, np.ndarray] | None]:
+        """A worker's task: a piece, and what it contributes where that is not written here."""
+        raw, y, p = _solve_piece(load_engine(self.engine), self.batch, self.asked, start, stop)
+        if isinstance(self.results, Summaries):
+            share = self.results.share(start, raw, y, p)
+            return _without_values(raw), {name: _shorten(values) for name, values in share.items()}
+        self.results.add(start, raw, y, p)
+        return _without_values(raw), None
+
+
+def _shorten(values):
+    """Whole numbers in as few bytes as hold them: they pass the scheduler."""
+    if values.dtype.kind != "i" or not values.size:
+        return values
+    return values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
 
 
 def _ask(future):

@@ -27,6 +27,13 @@ from ..tracing.trace import trace_observables
 from ..words import nearest
 
 WORDS = ("mean", "std", "var", "min", "max", "quantile", "last", "events")
+PARTS = {  # what the words add up, over the values that are finite: how many, mean, squares of distances from it, ...
+    "mean": ("count", "mean"),
+    "std": ("count", "mean", "squares"),
+    "var": ("count", "mean", "squares"),
+    "min": ("min",),
+    "max": ("max",),
+}
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of quantiles
 MOST_BYTES = 2**30  # of the values that quantiles are of
 BLOCK = 256  # members of which a function is evaluated at once
@@ -147,6 +154,7 @@ class WordSummaries(Summaries):
         self.kept = tuple(dim for dim in over.dims if TRAJECTORY in over.dims and dim != TRAJECTORY)
         self.shape = tuple(over.sizes[dim] for dim in self.kept)
         self.key = f"words {' '.join(words)}"
+        self.parts = tuple(dict.fromkeys(part for word in words for part in PARTS.get(word, ())))
         count = batch.size * len(saveat) * self.layout.size
         if "quantile" in words and 8 * count > MOST_BYTES:
             raise ProblemError(
@@ -163,15 +171,31 @@ class WordSummaries(Summaries):
         self.last, self.all = np.full((n_last, size[2]), np.nan), np.full((n_all, *size[1:]), np.nan)
 
     def reduce(self, part: slice, values: np.ndarray, p: np.ndarray, codes: np.ndarray) -> Share:
-        groups, found = [], []
-        for group, rows in self._groups(part, values):
-            groups.append(group)
-            found.append((*_moments(rows), np.fmin.reduce(rows), np.fmax.reduce(rows)))
-        moments = np.moveaxis(np.array(found), 1, 0)
-        share = dict(zip(("count", "mean", "squares", "min", "max"), moments, strict=True))
-        share |= {"last": values[:, -1]} if "last" in self.words else {}
+        share = {"last": values[:, -1]} if "last" in self.words else {}
         share |= {"all": values} if "quantile" in self.words else {}
+        if not self.parts:
+            return share
+        groups, found = zip(*((group, self._add_up(rows)) for group, rows in self._groups(part, values)), strict=True)
+        share |= {name: np.array([one[name] for one in found]) for name in self.parts}
         return share | {"groups": np.array(groups)}
+
+    def _add_up(self, rows) -> Share:
+        """The parts of some members."""
+        found = {}
+        if "count" in self.parts:
+            is_there = np.isfinite(rows)
+            has_all = bool(is_there.all())
+            found["count"] = np.full(rows.shape[1:], len(rows)) if has_all else is_there.sum(axis=0)
+            total = (rows if has_all else np.where(is_there, rows, 0.0)).sum(axis=0)
+            found["mean"] = total / np.maximum(found["count"], 1)
+        if "squares" in self.parts:
+            squares = (rows - found["mean"]) ** 2
+            found["squares"] = (squares if has_all else np.where(is_there, squares, 0.0)).sum(axis=0)
+        if "min" in self.parts:
+            found["min"] = np.fmin.reduce(rows)
+        if "max" in self.parts:
+            found["max"] = np.fmax.reduce(rows)
+        return found
 
     def join(self, part: slice, share: Share) -> None:
         if "last" in share:
@@ -180,10 +204,8 @@ class WordSummaries(Summaries):
             self.fired[part] = share["events"]
         if "all" in share:
             self.all[part] = share["all"]
-        for k, group in enumerate(share["groups"]):
-            self._add_moments(group, share["count"][k], share["mean"][k], share["squares"][k])
-            self.min[group] = np.fmin(self.min[group], share["min"][k])
-            self.max[group] = np.fmax(self.max[group], share["max"][k])
+        for k, group in enumerate(share.get("groups", ())):
+            self._join_group(group, {name: share[name][k] for name in self.parts})
 
     def reduce_events(self, firings: EnsembleFirings, size: int) -> Share:
         return {"events": event_statistics(firings, self.batch, self.events, size)} if "events" in self.words else {}
@@ -201,13 +223,19 @@ class WordSummaries(Summaries):
         places = dict(zip(self.batch.over.dims, np.unravel_index(members, self.batch.shape), strict=True))
         return np.ravel_multi_index(tuple(places[dim] for dim in self.kept), self.shape)
 
-    def _add_moments(self, group, count, mean, squares):
+    def _join_group(self, group, parts):
         """Means and sums of squares of two sets together: Chan, Golub & LeVeque (1983), doi:10.2307/2683386."""
-        both, shift = self.count[group] + count, mean - self.mean[group]
-        share = count / np.maximum(both, 1)
-        self.squares[group] += squares + shift**2 * self.count[group] * share
-        self.mean[group] += shift * share
-        self.count[group] = both
+        if "count" in parts:
+            both, shift = self.count[group] + parts["count"], parts["mean"] - self.mean[group]
+            share = parts["count"] / np.maximum(both, 1)
+            if "squares" in parts:
+                self.squares[group] += parts["squares"] + shift**2 * self.count[group] * share
+            self.mean[group] += shift * share
+            self.count[group] = both
+        if "min" in parts:
+            self.min[group] = np.fmin(self.min[group], parts["min"])
+        if "max" in parts:
+            self.max[group] = np.fmax(self.max[group], parts["max"])
 
     def variables(self) -> dict:
         is_empty = self.count == 0
@@ -241,14 +269,6 @@ class WordSummaries(Summaries):
     def coords(self) -> dict:
         levels = {"quantile": ("quantile", np.array(LEVELS))} if "quantile" in self.words else {}
         return levels | (super().coords() if set(self.words) - {"last", "events"} else {})
-
-
-def _moments(rows):
-    """How many values are finite, their mean, and the sum of squares of their distances from it."""
-    is_there = np.isfinite(rows)
-    count, total = is_there.sum(axis=0), np.where(is_there, rows, 0.0).sum(axis=0)
-    mean = total / np.maximum(count, 1)
-    return count, mean, np.where(is_there, (rows - mean) ** 2, 0.0).sum(axis=0)
 
 
 class FunctionSummaries(Summaries):

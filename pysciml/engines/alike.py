@@ -18,7 +18,8 @@ def order_alike(values: np.ndarray, group: int) -> np.ndarray:
     if not 0 < columns <= MOST_COLUMNS:
         return np.arange(n)
     if columns == 1:
-        return np.argsort(values[:, 0], kind="stable")
+        (column,) = values.T
+        return np.arange(n) if (column[1:] >= column[:-1]).all() else np.argsort(column, kind="stable")
     ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0)
     found, boxes = [], [np.arange(n)]
     while boxes:

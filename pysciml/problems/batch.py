@@ -1,6 +1,7 @@
 """Many trajectories of one problem as rows of flat vectors: made a stretch at a time, without a problem for each."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
@@ -15,7 +16,7 @@ from ..ir.program import Program
 from .draws import check_count, draw_values, is_distribution
 from .inputs import stop_times
 from .ode import ODEProblem
-from .over import Over, read_over, show_coords
+from .over import Over, read_over, same_labels, show_coords
 from .spelled import spell
 
 
@@ -30,6 +31,10 @@ class Batch:
             next(over.members(problem))  # whatever can't be is refused as in a single problem
         self.p = {name: self._rows(name, value, "p") for name, value in over.p.items()}
         self.u0 = {name: self._rows(name, value, "u0") for name, value in over.u0.items()}
+
+    def __getstate__(self):
+        """Values are there as rows: what these were made of isn't sent with them."""
+        return vars(self) | {"over": replace(self.over, p={}, u0={})}
 
     def _is_plain(self):
         """Whether all that differs is bare finite numbers of a problem in which nothing follows from them."""
@@ -90,28 +95,39 @@ class Batch:
         return np.unique(np.concatenate(found))
 
     def values(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Initial states ``(k, state)`` and parameters ``(k, parameter)`` of the trajectories from start to stop."""
-        problem, places = self.problem, np.unravel_index(np.arange(start, stop), self.shape)
-        index = dict(zip(self.over.dims, places, strict=True))
-        p = _fill(problem.p_layout, problem.p_values, self.p, index, stop - start)
+        """Initial states ``(k, state)`` and parameters ``(k, parameter)`` of the trajectories from start to stop.
+
+        Where all are the same, they are one row that is broadcast.
+        """
+        problem = self.problem
+        p = self._fill(problem.p_layout, problem.p_values, self.p, start, stop)
         if problem.initial is None or self.u0:
-            return _fill(problem.u_layout, problem.u0_values, self.u0, index, stop - start), p
+            return self._fill(problem.u_layout, problem.u0_values, self.u0, start, stop), p
         with np.errstate(all="ignore"):
             return np.array(evaluate_program(_many(problem.initial, stop - start), p)[0]), p
+
+    def _fill(self, layout, flat, varied, start, stop):
+        """Copies of a flat vector with the varied values in their places."""
+        rows = np.broadcast_to(flat, (stop - start, flat.size))
+        if not varied:
+            return rows
+        rows = rows.copy()
+        for name, (dims, values) in varied.items():
+            rows[:, layout[name].slice] = self._take(dims, values, start, stop)
+        return rows
+
+    def _take(self, dims, values, start, stop):
+        """Rows of what lies along some of the dims."""
+        if dims == self.over.dims:
+            return values.reshape(self.size, -1)[start:stop]
+        places = dict(zip(self.over.dims, np.unravel_index(np.arange(start, stop), self.shape), strict=True))
+        return values[tuple(places[dim] for dim in dims)]
 
 
 @lru_cache(maxsize=4)
 def _many(initial: Program, count: int) -> Program:
     """Initial states of so many parameters."""
     return batch_program(expand_networks(initial), ["p"], count)
-
-
-def _fill(layout, flat, varied, index, count):
-    """Copies of a flat vector with the varied values in their places."""
-    rows = np.repeat(flat[np.newaxis], count, axis=0)
-    for name, (dims, values) in varied.items():
-        rows[:, layout[name].slice] = values[tuple(index[dim] for dim in dims)]
-    return rows
 
 
 def read_batch(problem: ODEProblem, over, trajectories=None, seed: int = 0) -> Batch:
@@ -186,5 +202,5 @@ def _check_dims(over: Over, problem: ODEProblem):
         if dim in problem.p_layout.names:
             value, labels = over.p.get(dim), over.labels[dim]
             is_own = value is not None and dim in value.dims
-            if not is_own or (labels is not None and labels != value.values.tolist()):
+            if not is_own or (labels is not None and not same_labels(labels, value.values)):
                 raise ProblemError(f"over has a dimension {dim!r}, which is the name of a parameter; call it otherwise")

@@ -17,12 +17,12 @@ from .values import Interpolation
 class Over:
     """What differs, by batch dim.
 
-    ``sizes`` has the length of each batch dim, ``labels`` its coordinate, or None. ``p`` and ``u0`` hold values by
-    name, over batch dims and dims of their own: numbers, or external inputs.
+    ``sizes`` has the length of each batch dim, ``labels`` its coordinate, numbers as an array, or None. ``p`` and
+    ``u0`` hold values by name, over batch dims and dims of their own: numbers, or external inputs.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
-    labels: dict[str, list | None] = field(default_factory=dict)
+    labels: dict[str, list | np.ndarray | None] = field(default_factory=dict)
     p: dict[str, xr.DataArray | Interpolation] = field(default_factory=dict)
     u0: dict[str, xr.DataArray | Interpolation] = field(default_factory=dict)
 
@@ -33,6 +33,8 @@ class Over:
     def label(self, dim: str, k: int):
         """The coordinate of place ``k`` along ``dim``; the place itself where there is none."""
         labels = self.labels[dim]
+        if isinstance(labels, np.ndarray):
+            return labels[k].item()
         return k if labels is None else labels[k]
 
     def members(self, problem: ODEProblem) -> Iterator[tuple[dict[str, object], ODEProblem]]:
@@ -175,7 +177,11 @@ def _labels(value, dim, raw):
         labels = value.values
     else:
         return None
-    return labels.tolist() if labels.dtype.kind in "iuf" else [plain_label(label) for label in labels]
+    if labels.dtype.kind not in "if":
+        return [plain_label(label) for label in labels]
+    labels = labels.astype(f"{labels.dtype.kind}8")  # a copy: the caller may write to them
+    labels.flags.writeable = False
+    return labels
 
 
 def _check_dim(where, dim, problem):
@@ -194,15 +200,32 @@ def _add_dim(found, where, dim, size, labels):
     if found.sizes.setdefault(dim, size) != size:
         raise ProblemError(f"{where} has length {size} along {dim!r}, but another entry of over has {found.sizes[dim]}")
     known = found.labels.get(dim)
-    if labels is not None and len(set(labels)) < size:
-        twice = next(label for k, label in enumerate(labels) if label in labels[:k])
+    if labels is not None and (twice := _find_twice(labels)) is not None:
         raise ProblemError(
             f"{where} has {twice!r} twice along {dim!r}; give each experiment a name of its own: "
             "xr.DataArray(values, {'experiment': names}, 'experiment')"
         )
-    if labels is not None and known is not None and labels != known:
-        raise ProblemError(f"{where} has the coordinates {labels} along {dim!r}, but another entry of over has {known}")
+    if labels is not None and known is not None and not same_labels(labels, known):
+        here, there = np.asarray(labels).tolist(), np.asarray(known).tolist()
+        raise ProblemError(f"{where} has the coordinates {here} along {dim!r}, but another entry of over has {there}")
     found.labels[dim] = known if labels is None else labels
+
+
+def same_labels(one, other) -> bool:
+    """Whether coordinates are the same ones in the same order."""
+    are_arrays = isinstance(one, np.ndarray) or isinstance(other, np.ndarray)
+    return np.array_equal(one, other) if are_arrays else one == other
+
+
+def _find_twice(labels):
+    """A label that is there twice; None if there is none."""
+    if isinstance(labels, np.ndarray):
+        ordered = np.sort(labels)
+        if (ordered[1:] != ordered[:-1]).all():
+            return None
+        labels = labels.tolist()
+    seen = set()
+    return next((label for label in labels if label in seen or seen.add(label)), None)
 
 
 def _select(value, index):

@@ -12,10 +12,14 @@ import distributed
 import numpy as np
 import pytest
 import xarray as xr
+from distributed.protocol import deserialize, serialize, to_serialize
 from support.engines import require_engine
 
 import pysciml as ps
+from pysciml.api.pieces import _Work
+from pysciml.api.summaries import make_summaries
 from pysciml.datasets.store import CHECKSUMS
+from pysciml.problems.batch import read_batch
 
 PROBLEM = ps.ODEProblem(
     lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0.0, 2.0), {"k": 1.0}, observe=lambda t, u, p: {"double": 2.0 * u.x}
@@ -49,6 +53,17 @@ def test_a_cluster_gives_the_same(client, tmp_path):
     np.testing.assert_allclose(means.x_mean, here.x.mean("k"), rtol=1e-14)
     kept = run(engine, parallel="dask", client=client, reduce="mean", to=tmp_path / "means.zarr")
     xr.testing.assert_identical(kept.load().drop_attrs(), run(engine, reduce="mean").drop_attrs())
+
+
+def test_workers_are_sent_values_once():
+    n, problem = 100_000, PROBLEM.remake()
+    batch = read_batch(problem, {"k": np.linspace(0.1, 2.0, n)})
+    results = make_summaries("mean", batch, np.array([1.0]), np.array([1.0]), ())
+    header, frames = serialize(to_serialize(_Work("diffrax", batch, None, results)))
+    assert sum(memoryview(frame).nbytes for frame in frames) < 2 * 8 * n + 50_000  # the values and their labels
+    got = deserialize(header, frames)
+    assert got.results.batch is got.batch
+    np.testing.assert_array_equal(got.batch.values(7, 9)[1], batch.values(7, 9)[1])
 
 
 def test_a_worker_killed_in_the_middle(client, tmp_path):

@@ -45,6 +45,20 @@ def assert_same(one, other):
         np.testing.assert_array_equal(one[name], other[name])
 
 
+@pytest.mark.parametrize("parallel", ["serial", "lanes"])
+def test_what_all_have_in_common_may_be_all_or_nothing(parallel):
+    r, x = (xr.DataArray(values, dims="run") for values in (np.linspace(5.0, 9.0, 20)[::-1], np.linspace(1.0, 2.0, 20)))
+    same = xr.full_like(r, 7.0)
+    for over in ({"r": r}, {"x": x}, {"r": r, "x": x}, {"r": same}, {"r": same, "x": same}):
+        ds = run(LORENZ, over, parallel, saveat=(0.1, 0.2))
+        for k in (0, 13):
+            given = {name: values.item(k) for name, values in over.items()}
+            p, u0 = ({name: given[name]} if name in given else None for name in ("r", "x"))
+            one = ps.solve(LORENZ.remake(p=p, u0=u0), "Tsit5", saveat=[0.1, 0.2], engine="julia")
+            for name in ("x", "y", "z"):
+                np.testing.assert_allclose(ds[name][k], one[name], rtol=1e-6)
+
+
 @pytest.mark.parametrize("algorithm", ["Tsit5", "auto"])
 def test_threads_give_the_bits_of_one_after_the_other(algorithm):
     serial, threads = (run(LORENZ, {"r": R}, word, algorithm=algorithm) for word in ("serial", "threads"))

@@ -39,6 +39,13 @@ def test_words_are_what_xarray_says_of_all(engine):
     assert found.x_std.attrs == {"long_name": "std of x", "units": "m"} and "x" not in found
 
 
+def test_a_word_by_itself_has_the_bits_of_all_together(engine):
+    found = run(engine, reduce=WORDS)
+    for word in WORDS:
+        one = run(engine, reduce=word)
+        xr.testing.assert_identical(one.drop_attrs(), found[list(one)].drop_attrs())
+
+
 def test_without_trajectories_words_are_over_all_dims():
     require_engine("julia")
     over = {"k": [0.5, 1.0, 2.0], "u0_x": [0.5, 1.0]}

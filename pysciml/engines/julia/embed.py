@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD, FLOATS, MATRIX, INTEGERS, BOOLS, TUPLE, ERROR = range(12)
+NOTHING, INTEGER, FLOAT, BOOL, TEXT, HELD, FLOATS, MATRIX, INTEGERS, BOOLS, TUPLE, ERROR, SHORTS = range(13)
+FAR = 16  # is added to the kind of an array that is copied from its own place in Julia
 
 _WORDS, _FLOAT = struct.Struct("=qqqq"), struct.Struct("=qdqq")
 _WORD, _DOUBLE = struct.Struct("=q"), struct.Struct("=d")
-_ARRAYS = {FLOATS: np.float64, MATRIX: np.float64, INTEGERS: np.int64, BOOLS: np.bool_}
-_VECTORS = {np.dtype(np.float64): FLOATS, np.dtype(np.int64): INTEGERS, np.dtype(np.bool_): BOOLS}
+_ARRAYS = {FLOATS: np.float64, MATRIX: np.float64, INTEGERS: np.int64, BOOLS: np.bool_, SHORTS: np.int32}
+_VECTORS = {np.dtype(kind): code for code, kind in _ARRAYS.items() if code != MATRIX}
 _FREE_AT_ONCE = 1_000_000  # bytes: longer answers are not kept in Julia until the next call
 
 
@@ -94,10 +95,11 @@ class EmbeddedJulia:
 
     def call(self, call: Packed):
         """What a call gives: numbers, texts, copies of arrays, handles, tuples."""
-        answer, found = _copy_answer(self._exchange(call.message, call.n_cells))
-        if len(found) > _FREE_AT_ONCE:
+        cells, data = _copy_answer(self._exchange(call.message, call.n_cells))
+        value = _unpack(iter(cells), data, self._release)
+        if len(data) > _FREE_AT_ONCE or any(kind >= FAR for kind, *_ in cells):
             self.call(Packed("give_up", [0]))
-        return _unpack(answer, found, self._release)
+        return value
 
     def stop(self) -> None:
         """End Julia: its own tasks at exit, finalizers among them."""
@@ -189,7 +191,7 @@ def _copy_answer(places):
     """The cells of an answer and a copy of the bytes behind them."""
     n_cells, cells, n_bytes, where = _WORDS.unpack(ctypes.string_at(places, _WORDS.size))
     data = bytearray((ctypes.c_char * n_bytes).from_address(where)) if n_bytes else bytearray()
-    return iter(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
+    return list(_WORDS.iter_unpack(ctypes.string_at(cells, n_cells * _WORDS.size))), data
 
 
 def _unpack(cells, data, release) -> Any:
@@ -197,8 +199,13 @@ def _unpack(cells, data, release) -> Any:
     kind, word, rows, columns = next(cells)
     if kind == INTEGER:
         return word
-    if kind in _ARRAYS:
-        array = np.frombuffer(data, _ARRAYS[kind], rows * columns, word)
+    if kind in _ARRAYS or kind >= FAR:
+        if kind < FAR:
+            array = np.frombuffer(data, _ARRAYS[kind], rows * columns, word)
+        else:
+            kind -= FAR
+            array = np.empty(rows * columns, _ARRAYS[kind])
+            ctypes.memmove(array.ctypes.data, word, array.nbytes)
         return array.reshape(rows, columns, order="F") if kind == MATRIX else array
     if kind == TUPLE:
         return tuple([_unpack(cells, data, release) for _ in range(word)])

@@ -14,7 +14,6 @@ from ...errors import EngineUnavailable
 from ...fitting.stages import Stage
 from ...ir.program import Program
 from ...requests import EnsembleRequest, EquationRequest, FitRequest, ObjectiveRequest, SolveRequest, SumRequest
-from ..alike import order_alike
 from ..base import (
     AbstractEngine,
     Firings,
@@ -40,7 +39,7 @@ from .checks import (
 )
 from .devices import WHY_EXPLICIT, for_device, load_device, objective_for_device
 from .embed import Handle, Packed
-from .ensemble import STIFF, choose_lanes, read_ensemble, stiff_request
+from .ensemble import STIFF, choose_lanes, columns_of, find_order, read_ensemble, stiff_request
 from .environment import is_compiled
 from .equations import search_equations
 from .fit import JuliaStages
@@ -126,9 +125,8 @@ class JuliaEngine(AbstractEngine):
         solve = for_mass_matrix(request.solve)
         request = replace(request, solve=solve)
         wide, stiff = choose_lanes(request), stiff_request(request)
-        order = None if wide is None else order_alike(request.values, wide.lanes)
-        if order is not None:
-            request = replace(request, u0=request.u0[order], p=request.p[order])
+        order = None if wide is None else find_order(request, wide.lanes)
+        u0, p = columns_of(request, order)
         answer = self._bridge.call(
             "solve_ensemble",
             self._load.model(solve.program, solve.algorithm),
@@ -137,8 +135,8 @@ class JuliaEngine(AbstractEngine):
             wide is not None and wide.has_wide_parameters,
             None if solve.mass_matrix is None else floats(solve.mass_matrix),
             self._load.events(solve.events) if solve.events else None,
-            floats(request.u0).T,
-            floats(request.p).T,
+            u0,
+            p,
             *map(float, solve.t_span),
             self._load.algorithm(solve),
             floats(solve.saveat),

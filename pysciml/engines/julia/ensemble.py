@@ -7,10 +7,12 @@ import numpy as np
 
 from ...errors import UnsupportedByEngine
 from ...requests import EnsembleRequest
+from ..alike import order_alike
 from ..base import NOTHING_FIRED, EnsembleFirings, RawEnsemble
 from .catalogue import METHODS
 from .checks import EXPLICIT, is_adaptive
 from .derivatives import Wide, widen
+from .loading import floats
 from .status import read_return_code
 
 LANES = (64, 32, 16, 8)  # trajectories in one wide problem, the most first
@@ -64,6 +66,23 @@ def _find_lanes(request):
     has_wide_parameters = bool((request.p != request.p[0]).any())
     lanes = _count_lanes(request, has_wide_parameters)
     return widen(request.solve.program, lanes, has_wide_parameters, _is_stiff(request.solve)) if lanes else None
+
+
+def find_order(request: EnsembleRequest, lanes: int) -> np.ndarray | None:
+    """Members in an order in which neighbours are alike; None if that is their own."""
+    order = order_alike(request.values, lanes)
+    return None if np.array_equal(order, np.arange(len(order))) else order
+
+
+def columns_of(request: EnsembleRequest, order: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Initial states and parameters as columns in an order: one column where all have the same."""
+    same_u0, same_p = (not (rows != rows[0]).any() for rows in (request.u0, request.p))
+    u0 = _in_order(request.u0[:1], None) if same_u0 and not same_p else _in_order(request.u0, order)
+    return u0, _in_order(request.p[:1] if same_p else request.p, None if same_p else order)
+
+
+def _in_order(rows, order):
+    return floats(rows if order is None else rows[order]).T
 
 
 def read_ensemble(

@@ -159,6 +159,7 @@ def make_table(**columns):
 
 
 SITES = xr.DataArray([1.0, 3.0], {"site": ["A", "B"]}, "site")
+RUNS = xr.DataArray([0.5, 2.0], {"run": [1.0, 2.0]}, "run")
 SITED = make_table(k=list("AABB")).rename(columns={"k": "site"})
 DECAY = ps.ODEProblem(lambda t, u, p: {"x": -p.k * u.x}, {"x": 1.0}, (0, 2), {"k": 1.0, "m": 2.0})
 
@@ -275,6 +276,11 @@ BAD = [
     (lambda: (GRID, {"k": SITES * np.nan}), "over, site 'A': p['k'] is NaN"),
     (lambda: (GRID, {"k": SITES.assign_coords(site=["A", "A"])}), "over['k'] has 'A' twice along 'site'"),
     (lambda: (GRID, {"k": [1.0, 1.0]}), "over['k'] has 1.0 twice along 'k'; give each experiment a name of its own"),
+    (lambda: (GRID, {"k": [3.0, 1.0, 1.0]}), "over['k'] has 1.0 twice along 'k'"),
+    (
+        lambda: (GRID, {"k": RUNS, "m": RUNS.assign_coords(run=[1.0, 3.0])}),
+        "coordinates [1.0, 3.0] along 'run', but another entry of over has [1.0, 2.0]",
+    ),
     (lambda: (GRID, {"k": []}), "over['k'] has length 0"),
     (lambda: (GRID, {"k": [[1.0, 2.0]]}), "over['k'] has shape (1, 2)"),
     (lambda: (GRID, {"k": None}), "over['k'] is None; give a list of numbers"),
