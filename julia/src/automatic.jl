@@ -24,18 +24,19 @@ function automatic_algorithm(rtol, n)
     return AutoAlgSwitch(first_one, n > SMALL ? other : make_algorithm("Rodas5P"))
 end
 
-"What the present solve of a thread notes of an automatic pair."
+"What is noted of the present solve of a thread."
 mutable struct Notes
-    const members::Vector{Bool} # which have taken a step
+    const members::Vector{Bool} # of an automatic pair: which have taken a step
     is_automatic::Bool # the solve is one of "auto": other pairs switch on their own
     fastest_decay::Float64 # at the last look, 0 if there was none
     end_by::UInt64 # by `time_ns`
     is_overdue::Bool # it was not over by then
     is_zeno::Bool # firings of an event pile up
+    integrator::Any # once it has begun
 end
 
 "Of Julia's own threads; those of others make one call at a time, and share the last."
-const NOTES = [Notes(zeros(Bool, 2), false, 0.0, typemax(UInt64), false, false) for _ in 1:1024]
+const NOTES = [Notes(zeros(Bool, 2), false, 0.0, typemax(UInt64), false, false, nothing) for _ in 1:1024]
 notes() = NOTES[min(Threads.threadid(), end)]
 
 "Let the solve that begins take some seconds, or any if these are infinite."

@@ -102,50 +102,82 @@ function add_event(events, condition, effect, times, rows, u_index, p_index, is_
     return Events(push!(copy(events.list), event))
 end
 
-"""
-    solve_with_events(events, program, u0, p, t0, t1, word, saveat, options...)
+"A solve that may be asked with many initial values and parameters, and the words that ran in the last one, if that succeeded."
+mutable struct Prepared
+    const worker::Worker
+    const span::NTuple{2, Float64}
+    const spec::String
+    ran::String
+end
 
-`solve_request`'s answer, and of each firing the time, the event (from 0), and the parameters that events change.
 """
-function solve_with_events(events, program, u0, p, t0, arguments...)
-    t, u, rest... = solve_request(program, u0, p, t0, arguments..., nothing, events)
-    n = events.is_over ? searchsortedlast(t, events.times[end]) : length(t)
-    parameters = reshape(copy(events.parameters), length(events.changed), length(events.fired)) # a call may be made again
-    return t[1:n], put_samples!(u[:, 1:n], t, events), rest..., events.times, events.fired .- 1, parameters
+    prepare_solve(program, n, t0, t1, spec, saveat, options...)
+
+A solve of `n` states without its initial values and parameters: what does not depend on these is made once.
+"""
+function prepare_solve(
+        program, n, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true,
+        mass_matrix = nothing, events = nothing
+    )
+    f = with_mass(RightHandSide(program), mass_matrix)
+    events = something(events, NO_EVENTS)
+    options = make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events)
+    return Prepared(make_worker(f, options, floats(saveat), Int(n)), (Float64(t0), Float64(t1)), string(spec), "")
 end
 
 """
     solve_request(program, u0, p, t0, t1, spec, saveat, options...)
 
 Solve one initial-value problem: times, states `(state, time)`, the name of the return code, the members that ran, the
-error's text if the solver threw one, statistics, and where a solve that failed stood: time and state, else nothing.
+error's text if the solver threw one, statistics, and where a solve that failed stood: time and state, else nothing. If there are
+events, also of each firing the time, the event (from 0), and the parameters that events change.
 """
-function solve_request(
-        program, u0, p, t0, t1, spec, saveat, rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive = true,
-        mass_matrix = nothing, events = NO_EVENTS
-    )
-    u0, saveat = floats(u0), floats(saveat)
-    spec = string(spec)
-    problem = load_problem(program, u0, p, t0, t1, mass_matrix)
-    options = make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events)
-    rows = Rows(saveat, length(u0))
-    t, u, code, text, counts = try
-        solution = solve_problem(problem, spec, options; record = rows)
-        solution.t, solution.u, solution.retcode, "", statistics(solution.stats)
+solve_request(program, u0, p, arguments...) = solve_values(prepare_solve(program, length(u0), arguments...), floats(u0), floats(p))
+
+"The same for each column of initial states and parameters."
+function solve_requests(program, u0, p, arguments...)
+    prepared = prepare_solve(program, size(u0, 1), arguments...)
+    own(x) = x isa Array ? copy(x) : x # the next one writes to these
+    return Any[map(own, solve_values(prepared, u0[:, k], p[:, k])) for k in axes(u0, 2)]
+end
+
+"The same prepared to be asked again, and its answer."
+function solve_and_keep(program, u0, p, arguments...)
+    prepared = prepare_solve(program, length(u0), arguments...)
+    return prepared, solve_again(prepared, u0, p)
+end
+
+"The same for a prepared solve; of one that differs from the last in numbers only, states and behind them the statistics."
+function solve_again(prepared, u0, p)
+    answer = _, u, name, ran, _, counts, _ = solve_values(prepared, u0, p)
+    (; rows, options) = prepared.worker
+    is_success = name == "Success"
+    is_like_last = is_success && ran == prepared.ran && rows.is_used && rows.n == length(rows.times) && isempty(options.events)
+    prepared.ran = is_success ? ran : ""
+    return is_like_last ? vcat(vec(u), counts) : answer
+end
+
+function solve_values(prepared::Prepared, u0, p)
+    (; worker, span, spec) = prepared
+    (; rows, options) = worker
+    t, u, code, counts, text = try
+        outcome(solve_worker!(worker, spec, u0, p, span))..., ""
     catch error
         code = thrown_code(error)
         code === nothing && rethrow()
-        saved_rows(get_integrator(), t0, u0)..., code, error_text(error), (0, 0, 0, 0, 0)
+        saved_rows(get_integrator(), span[1], u0)..., code, NOTHING_DONE, error_text(error)
     end
-    t, u = rows.is_used ? reached_rows(rows) : as_columns(t, u, reached_rows((; t), saveat), length(u0))
-    name, stop = ending(code, take_integrator(), t0, u0)
-    ran = members_used(spec, options.rtol, length(u0))
-    return t, u, name, ran, text, collect(counts), stop
+    t, u = rows.is_used ? reached_rows(rows) : as_columns(t, u, reached_rows(t, rows.times), length(u0))
+    name, stop = ending(code, take_integrator(), span[1], u0)
+    answer = (t, u, name, members_used(spec, options.rtol, length(u0)), text, collect(counts), stop)
+    return isempty(options.events) ? answer : add_firings(answer, options.events)
 end
 
-"The same for each column of initial states and parameters."
-solve_requests(program, u0, p, arguments...) =
-    Any[solve_request(program, u0[:, k], p[:, k], arguments...) for k in axes(u0, 2)]
+function add_firings((t, u, rest...), events)
+    n = events.is_over ? searchsortedlast(t, events.times[end]) : length(t)
+    parameters = reshape(copy(events.parameters), length(events.changed), length(events.fired)) # a call may be made again
+    return t[1:n], put_samples!(u[:, 1:n], t, events), rest..., events.times, events.fired .- 1, parameters
+end
 
 "The first `n` of some times, and of vectors as the columns of a matrix."
 function as_columns(times, vectors::Vector{Vector64}, n, n_rows)

@@ -67,22 +67,31 @@ struct Lanes
     p::Vector64
 end
 
-"Solve a problem into a worker's rows: the return code's name, and the statistics."
-function solve_rows!(worker, problem, spec)
-    worker.rows.is_used = false
+"A solution into a worker's rows, by the integrator of the last one if that was kept."
+function solve_worker!(worker, spec, u0, p, span)
     worker.rows.n = 0
+    worker.rows.is_used = worker.kept.integrator !== nothing # else the solver says whether
+    if worker.rows.is_used
+        start_solve!(spec, worker.options, length(u0))
+        return solve_next!(worker.kept, u0, p, worker.options)
+    end
+    return solve_problem(make_problem(worker.f, u0, p, span), spec, worker.options; record = worker.rows, worker.kept)
+end
+
+"Solve into a worker's rows: the return code's name, and the statistics."
+function solve_rows!(worker, spec, u0, p, span)
     code, counts = try
-        solution = solve_problem(problem, spec, worker.options; record = worker.rows, worker.kept)
-        worker.rows.is_used || copy_rows!(worker.rows, solution)
-        solution.retcode, statistics(solution.stats)
+        t, u, found... = outcome(solve_worker!(worker, spec, u0, p, span))
+        worker.rows.is_used || copy_rows!(worker.rows, t, u)
+        found
     catch error
         found = thrown_code(error)
         found === nothing && rethrow()
-        found, (0, 0, 0, 0, 0)
+        found, NOTHING_DONE
     end
     isempty(worker.options.events) || put_samples!(worker.rows, worker.options.events)
-    push!(worker.words, members_used(spec, worker.options.rtol, length(problem.u0)))
-    return first(ending(code, take_integrator(), problem.tspan[1], problem.u0)), counts
+    push!(worker.words, members_used(spec, worker.options.rtol, length(u0)))
+    return first(ending(code, take_integrator(), span[1], u0)), counts
 end
 
 "States that rows at events hold; an event that ends the solve ends its rows."
@@ -93,10 +102,10 @@ function put_samples!(rows::Rows, events::Events)
 end
 
 "What Sundials saved."
-function copy_rows!(rows, solution)
-    rows.n = reached_rows(solution, rows.times)
+function copy_rows!(rows, t, u)
+    rows.n = reached_rows(t, rows.times)
     for k in 1:(rows.n)
-        rows.u[:, k] = solution.u[k]
+        rows.u[:, k] = u[k]
     end
     return nothing
 end
@@ -104,7 +113,7 @@ end
 own_column(columns, k) = columns[:, min(k, end)]
 
 function solve_member!(e::Ensemble, worker, k)
-    name, counts = solve_rows!(worker, make_problem(worker.f, own_column(e.u0, k), own_column(e.p, k), e.span), e.spec)
+    name, counts = solve_rows!(worker, e.spec, own_column(e.u0, k), own_column(e.p, k), e.span)
     copyto!(e.u, (k - 1) * size(e.u, 1) + 1, worker.rows.u, 1, size(e.u0, 1) * worker.rows.n)
     note_ending!(e, k, code_of(name), counts)
     events = worker.options.events
@@ -125,8 +134,7 @@ function solve_group!(e::Ensemble, worker, lanes::Lanes, group)
     members = ((group - 1) * lanes.n + 1):min(group * lanes.n, length(e.codes))
     spread!(lanes.u0, e.u0, members, lanes.n)
     length(lanes.p) == size(e.p, 1) ? copyto!(lanes.p, view(e.p, :, 1)) : spread!(lanes.p, e.p, members, lanes.n)
-    problem = make_problem(lanes.worker.f, copy(lanes.u0), lanes.p, e.span)
-    name, counts = solve_rows!(lanes.worker, problem, lanes.spec)
+    name, counts = solve_rows!(lanes.worker, lanes.spec, copy(lanes.u0), lanes.p, e.span)
     if name != "Success" || lanes.worker.rows.n < length(e.saveat)
         name == INTERRUPTED || foreach(k -> is_interrupted() || solve_member!(e, worker, k), members)
         return nothing

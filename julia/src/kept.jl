@@ -17,27 +17,36 @@ const KEPT = (OrdinaryDiffEqTsit5, OrdinaryDiffEqVerner, OrdinaryDiffEqRosenbroc
 
 """
 Whether an integrator may be kept. Not where sparse matrices are factored, since their factors keep the pivots of the first one,
-and not where there is a mass matrix, to which initial values are fitted.
+not where there is a mass matrix, to which initial values are fitted, and not where a pair hands over to another solve.
 """
 can_keep(problem, algorithm) = !(problem.f.jac_prototype isa SparseMatrixCSC) && !(problem.f.mass_matrix isa AbstractMatrix) &&
     is_kept(algorithm, problem)
 is_kept(algorithm, problem) = parentmodule(typeof(algorithm)) in KEPT &&
     (!hasproperty(algorithm, :linsolve) || algorithm.linsolve isa FullSolver && problem.f.jac !== nothing)
-is_kept(pair::OrdinaryDiffEqCore.OrdinaryDiffEqCompositeAlgorithm, problem) = all(member -> is_kept(member, problem), pair.algs)
+is_kept(pair::OrdinaryDiffEqCore.OrdinaryDiffEqCompositeAlgorithm, problem) =
+    length(problem.u0) <= SMALL && all(member -> is_kept(member, problem), pair.algs)
 
-"What `solve` gives, by the integrator that is kept, or by a new one that is then."
-function solve_kept!(kept, problem, algorithm, keywords)
-    integrator = kept.integrator
-    kept.integrator = nothing # what throws is not used again
-    if integrator === nothing
-        integrator = SciMLBase.init(problem, algorithm; keywords...)
-        kept.start = map(plain_values, holders(integrator))
-    else
-        renew!(integrator, kept.start, problem)
-    end
+"What `solve` gives, by an integrator that is then kept."
+function solve_first!(kept, problem, algorithm, keywords)
+    integrator = SciMLBase.init(problem, algorithm; keywords...)
+    kept.start = map(plain_values, holders(integrator))
     solution = SciMLBase.solve!(integrator)
     kept.integrator = integrator
     return solution
+end
+
+"The same for other initial values and parameters, by the integrator that was kept: what throws is not used again."
+function solve_next!(kept, u0, p, options)
+    integrator, kept.integrator = kept.integrator, nothing
+    solution = solve_renewed!(integrator, kept.start, u0, p, options)
+    kept.integrator = integrator
+    return solution
+end
+
+function solve_renewed!(integrator, start, u0, p, options)
+    isempty(options.events) || start!(options.events, u0, p, integrator.sol.prob.tspan)
+    renew!(integrator, start, u0, p)
+    return SciMLBase.solve!(integrator)
 end
 
 "All that changes on the way, beside vectors that each solve writes before it reads them."
@@ -63,17 +72,17 @@ plain_fields(T) = [name for (name, type) in zip(fieldnames(T), fieldtypes(T)) if
     return Expr(:block, lines..., :(return nothing))
 end
 
-"Begin with another problem as SciML's `init` ends; its `reinit!` leaves some of what the last solve did."
-function renew!(integrator, start, problem)
+"Begin with other values as SciML's `init` ends; its `reinit!` leaves some of what the last solve did."
+function renew!(integrator, start, u0, p)
     foreach(set_plain!, holders(integrator), start)
     set_plain!(integrator.stats, NO_STEPS)
     restart!(choice_of(integrator.alg))
     integrator.dt = integrator.dtpropose = integrator.dtcache
-    copyto!(integrator.p, problem.p)
-    foreach(u -> copyto!(u, problem.u0), (integrator.u, integrator.uprev, integrator.uprev2))
+    copyto!(integrator.p, p)
+    foreach(u -> copyto!(u, u0), (integrator.u, integrator.uprev, integrator.uprev2))
     integrator.sol = SciMLBase.solution_new_retcode(integrator.sol, ReturnCode.Default)
     (; tstops, tstops_cache, d_discontinuities_cache) = integrator.opts
-    OrdinaryDiffEqCore.reinit_tstops!(Float64, tstops, tstops_cache, d_discontinuities_cache, problem.tspan)
+    OrdinaryDiffEqCore.reinit_tstops!(Float64, tstops, tstops_cache, d_discontinuities_cache, integrator.sol.prob.tspan)
     OrdinaryDiffEqCore.initialize_callbacks!(integrator, true)
     OrdinaryDiffEqCore.initialize!(integrator, integrator.cache)
     OrdinaryDiffEqCore.handle_dt!(integrator)

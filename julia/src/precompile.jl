@@ -47,29 +47,38 @@ const SAMPLE_OPTIONS = (1.0e-6, 1.0e-8, 0.0, 0.0, 100_000, Inf, Float64[], true)
 const SAMPLE_X = [1.0, 1.0, 2.0]
 const SAMPLE_PROBLEM = ([1.0, 1.0], [1.0, 2.0], 0.0, 1.0)
 
+"A solve, and what is asked of it again."
+function ask_samples(f, u0, p, arguments...)
+    call_sample("solve_and_keep", f, u0, p, arguments...)
+    prepared = Sample(CELLS[2].word)
+    foreach(_ -> call_sample("solve_again", prepared, u0, p), 1:2)
+    return nothing
+end
+
 "One solve by each way that results are asked for."
 function run_sample_solve(word)
     call_sample("load_algorithm", word)
     f = hold_sample("load_right_hand_side", load_sample(SAMPLE_TEXT))
     for saveat in ([0.5, 1.0], Float64[])
-        call_sample("solve_request", f, SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS...)
-        call_sample("solve_requests", f, ones(2, 1), ones(2, 1), 0.0, 1.0, word, saveat, SAMPLE_OPTIONS...)
+        ask_samples(f, SAMPLE_PROBLEM..., word, saveat, SAMPLE_OPTIONS..., nothing, nothing)
+        call_sample("solve_requests", f, ones(2, 2), ones(2, 2), 0.0, 1.0, word, saveat, SAMPLE_OPTIONS..., nothing, nothing)
     end
 end
 
 "The automatic choice, which has a pair of methods for loose and for tight tolerances, and others for many states."
 function run_sample_automatic(n, rtol)
     arguments = (load_sample(SAMPLE_ENTRIES), ones(n), [1.0], 0.0, 1.0, "auto", [0.5, 1.0], rtol)
-    call_sample("solve_request", arguments..., SAMPLE_OPTIONS[2:end]...)
+    ask_samples(arguments..., SAMPLE_OPTIONS[2:end]..., nothing, nothing)
     return nothing
 end
 
 "A solve with generated derivatives, the entries of a diagonal Jacobian among them."
-function run_sample_model(word, is_sparse, mass_matrix...)
+function run_sample_model(word, is_sparse, mass_matrix = nothing)
     call_sample("load_algorithm", word)
     f, entries, product = load_sample(SAMPLE_TEXT), load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT)
     model = hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, is_sparse, entries, product)
-    call_sample("solve_request", model, SAMPLE_PROBLEM..., word, [0.5, 1.0], SAMPLE_OPTIONS..., mass_matrix...)
+    arguments = (SAMPLE_PROBLEM[3:4]..., word, [0.5, 1.0], SAMPLE_OPTIONS..., mass_matrix, nothing)
+    ask_samples(model, SAMPLE_PROBLEM[1:2]..., arguments...)
     return nothing
 end
 

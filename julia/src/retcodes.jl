@@ -50,17 +50,19 @@ function refine(name, integrator::OrdinaryDiffEqCore.ODEIntegrator)
     return integrator.last_stepfail ? "ConvergenceFailure" : "DtLessThanMin"
 end
 
-"Where a callback finds room for the integrator of the present solve: in the task, since solves may run side by side."
-const INTEGRATOR = :pysciml_integrator
-
+"Called as a solve begins; notes, since what a solve throws says nothing of how far it came."
 function keep_integrator(integrator)
-    task_local_storage(INTEGRATOR, integrator)
+    notes().integrator = integrator
     SciMLBase.u_modified!(integrator, false)
     return nothing
 end
 
 "The integrator of the solve that has just ended, or nothing if it did not begin."
-get_integrator() = get(task_local_storage(), INTEGRATOR, nothing)
+get_integrator() = notes().integrator
 
 "The same, kept no longer."
-take_integrator() = pop!(task_local_storage(), INTEGRATOR, nothing)
+function take_integrator()
+    own = notes()
+    integrator, own.integrator = own.integrator, nothing
+    return integrator
+end

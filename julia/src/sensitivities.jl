@@ -5,7 +5,7 @@ function solve_rows(o::Objective, problem)
     times = o.times[1:(o.rows)]
     times[end] == o.t0 && return [problem.u0]
     solution = try_solve(() -> solve_problem(problem, o.word, o.options; saveat = times))
-    return solution === nothing || reached_rows(solution, times) < o.rows ? nothing : solution.u
+    return solution === nothing || reached_rows(solution.t, times) < o.rows ? nothing : solution.u
 end
 
 "What `attempt` gives, or nothing: a matrix that can't be factored is a failure like others."

@@ -111,19 +111,12 @@ end
 
 """
 A solution by the algorithm of a spec, solved in the newest world: packages may just have come. It holds states at the times
-`saveat`, or at its steps; what goes to a `record` (rows: if `is_used`) it does not hold. A `kept` integrator is of the last solve
-with the same right-hand side, spec, span, options and rows.
+`saveat`, or at its steps; what goes to a `record` (rows: if `is_used`) it does not hold. Its integrator is `kept` where one can be.
 """
 function solve_problem(
         problem, spec, options::Options; record = nothing, saveat = Float64[], dense = false, everystep = isempty(saveat), kept = nothing
     )
-    take_integrator()
-    fill!(notes().members, false)
-    notes().is_automatic = spec == "auto"
-    notes().is_zeno = false
-    start_limit!(options.max_seconds)
-    forget!(options.events)
-    set_threads(length(problem.u0))
+    start_solve!(spec, options, length(problem.u0))
     problem, start = begin_problem(problem)
     run(problem, algorithm) = Base.invokelatest(run_solver, problem, algorithm, start, options, record, saveat, dense, everystep, kept)
     if spec != "auto"
@@ -133,6 +126,19 @@ function solve_problem(
     n = length(problem.u0)
     solution = run(full_problem(problem), automatic_algorithm(options.rtol, n))
     return is_multistep_due(n) && !is_interrupted() && !notes().is_overdue ? run_multistep(run, problem) : solution
+end
+
+"Forget the solve before."
+function start_solve!(spec, options, n_states)
+    take_integrator()
+    own = notes()
+    fill!(own.members, false)
+    own.is_automatic = spec == "auto"
+    own.is_zeno = false
+    start_limit!(options.max_seconds)
+    forget!(options.events)
+    set_threads(n_states)
+    return nothing
 end
 
 "The automatic choice for many states of a stiff problem, from the start."
@@ -180,19 +186,26 @@ function run_solver(problem, algorithm, start, options, record, saveat, dense, e
         callback = make_watch(options.events, record isa Rows && !record.is_used ? nothing : record),
         own_keywords(algorithm, options, start, saves)...,
     )
-    return kept !== nothing && can_keep(problem, algorithm) ? solve_kept!(kept, problem, algorithm, keywords) :
+    return kept !== nothing && !is_all && can_keep(problem, algorithm) ? solve_first!(kept, problem, algorithm, keywords) :
         solve(problem, algorithm; keywords...)
 end
 
 "Rows of a solution at its save times, or at all of its steps: the ones that were reached."
-function reached_rows(solution, saveat)
-    isempty(saveat) && return length(solution.t)
+function reached_rows(t, saveat)
+    isempty(saveat) && return length(t)
     rows = 0
-    while rows < min(length(solution.t), length(saveat)) && solution.t[rows + 1] == saveat[rows + 1]
+    while rows < min(length(t), length(saveat)) && t[rows + 1] == saveat[rows + 1]
         rows += 1
     end
     return rows
 end
 
-"Steps tried, steps rejected, evaluations of the right-hand side and of its Jacobian, linear solves."
+const Outcome = Tuple{Vector64, Vector{Vector64}, ReturnCode.T, NTuple{5, Int}}
+
+"""
+What is told of a solution of any type: its times and states, how it ended, and steps tried, steps rejected, evaluations of the
+right-hand side and of its Jacobian, linear solves.
+"""
+outcome(solution)::Outcome = (solution.t, solution.u, solution.retcode, statistics(solution.stats))
 statistics(stats) = (stats.naccept + stats.nreject, stats.nreject, stats.nf, stats.njacs, stats.nsolve)
+const NOTHING_DONE = (0, 0, 0, 0, 0)

@@ -143,6 +143,12 @@ class RawSolution:
     y: np.ndarray | None = None
     stops: tuple[Stop | None, ...] = (None,)
 
+    def with_values(self, u: np.ndarray, statistics: dict[str, int]) -> "RawSolution":
+        """The same but for states and statistics."""
+        other = object.__new__(RawSolution)
+        vars(other).update(vars(self), u=u, statistics=statistics)
+        return other
+
 
 class EnsembleFirings(NamedTuple):
     """Which events fired, member by member, in order: ``member, t, event (k,)``, these positions in the request."""

@@ -29,9 +29,11 @@ PATIENCE = 1.0  # seconds that an interrupted call is given for its partial resu
 QUICK = 0.003  # seconds: what takes less, the main thread does itself the next time
 LATE = 0.02  # seconds: what takes more in the main thread, the owner does again
 _IS_LATE = 2  # what the flag then is
+_ALLOWED, _TOO_LATE = int(1e9 * LATE), object()
 AWAKE = 0.0005  # seconds in which a thread looks whether its call has ended, before it sleeps
 POLL = 0.1  # seconds between two looks at the progress of a call
 _SIGACTION_BYTES = 512  # more than any platform's struct sigaction
+_MAIN = threading.main_thread()
 
 
 class _Call:
@@ -116,10 +118,10 @@ class Bridge:
         """
         self._check_process()
         packed = name if isinstance(name, Packed) else Packed(name, arguments)
-        if like is not None and like in self._quick and watch is None:
-            job = _Call(packed, like)
-            if self._call_here(job):
-                return job.result()
+        if like in self._quick and watch is None and self._is_free_here():
+            answer = self._call_here(packed, like)
+            if answer is not _TOO_LATE:
+                return answer
         job = _Call(packed, like)
         self._jobs.put(job)
         try:
@@ -154,32 +156,42 @@ class Bridge:
             del job
         julia.stop()
 
-    def _call_here(self, job):
-        """Whether the call was made by this thread: it is the main one, Julia is free, and it did not become late."""
-        if threading.get_ident() != threading.main_thread().ident or self._turn.locked():
-            return False
-        julia = self._julia
-        with self._turn:  # should it be taken just now, the wait for it hears Ctrl-C
-            self._serve(julia, job, int(1e9 * LATE))
-            return julia.flag.value != _IS_LATE
+    def _is_free_here(self):
+        """Whether this thread may make calls: it is the main one, and Julia is free."""
+        return threading.get_ident() == _MAIN.ident and not self._turn.locked()
 
-    def _serve(self, julia, job, allowed=0):
+    def _call_here(self, packed, like):
+        """The answer of a call that this thread makes; ``_TOO_LATE`` if that did not come soon."""
+        with self._turn:  # should it be taken just now, the wait for it hears Ctrl-C
+            try:
+                answer = self._make(packed, like, allowed=_ALLOWED)
+            except PySciMLError:
+                if self._julia.flag.value == _IS_LATE:
+                    return _TOO_LATE
+                raise
+            return _TOO_LATE if self._julia.flag.value == _IS_LATE else answer
+
+    def _make(self, packed, like, is_interrupted=False, allowed=0):
+        julia = self._julia
+        julia.flag.value, julia.allowed.value = int(is_interrupted), allowed
         start = time.perf_counter()
+        try:
+            return julia.call(packed)
+        except JuliaError as error:
+            raise _read_error(packed.name, error.message.strip().splitlines()[0]) from error
+        finally:
+            if like is not None:
+                note = self._quick.add if time.perf_counter() - start < QUICK else self._quick.discard
+                note(like)
+
+    def _serve(self, julia, job):
         try:
             if job is self._boot:
                 self._start(julia, job.what)
             else:
-                julia.flag.value, julia.allowed.value = 0, allowed
-                if job.is_interrupted:
-                    julia.flag.value = 1
-                job.answer = julia.call(job.what)
-        except JuliaError as error:
-            job.error = _read_error(job.what.name, error.message.strip().splitlines()[0])
-            job.error.__cause__ = error
+                job.answer = self._make(job.what, job.like, job.is_interrupted)
         except BaseException as error:
             job.error = error
-        note = self._quick.add if time.perf_counter() - start < QUICK else self._quick.discard
-        note(job.like)
 
     def _start(self, julia, route):
         try:

@@ -56,14 +56,12 @@ class Packed:
         self.name, self.message, self.n_cells = name, b"".join((*cells, data)), len(cells)
         self._arguments = arguments  # handles among them are not given up before this
 
-    def with_values(self, *values: np.ndarray) -> "Packed":
-        """The same call with other numbers in the place of its first vectors of floats, which stand side by side."""
-        cells = _WORDS.iter_unpack(self.message[: self.n_cells * _WORDS.size])
-        start = self.n_cells * _WORDS.size + next(place for kind, place, *_ in cells if kind == FLOATS)
-        data = b"".join([value.tobytes() for value in values])
+    def with_vectors(self, *vectors: np.ndarray) -> "Packed":
+        """The same call with other numbers in its last arguments, vectors of floats."""
+        data = b"".join([vector.tobytes() for vector in vectors])
         other = object.__new__(Packed)
         other.name, other.n_cells, other._arguments = self.name, self.n_cells, self._arguments
-        other.message = b"".join((self.message[:start], data, self.message[start + len(data) :]))
+        other.message = self.message[: len(self.message) - len(data)] + data
         return other
 
 

@@ -1,7 +1,7 @@
 """The Julia engine behind the contract of ``engines/base.py``."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
@@ -51,7 +51,9 @@ from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
 from .status import read_return_code
 
-_MUCH = 1_000_000  # bytes of a call; larger ones are not kept
+_NO_BAR = nullcontext()
+_MOST_KEPT = 250_000  # numbers of a solve that is kept for the next one
+_VECTORS = 50  # of the size of a state, of which a method may make use
 _STATISTICS = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
 _NO_START = {"InitialFailure": "the algebraic equations have no solution near u0: give better algebraic states"}
 _DEFAULT = (
@@ -68,40 +70,47 @@ class JuliaEngine(AbstractEngine):
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
         self._load = Loader(bridge)
-        self._packed: WeakKeyDictionary[SolveRequest, Packed] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[SolveRequest, _Kept] = WeakKeyDictionary()
 
     def solve(self, request: SolveRequest) -> RawSolution:
         origin = request.origin or request
-        packed = self._packed.get(origin)
-        if packed is None:
-            packed = Packed(*self._solve_call(origin))
-            if len(packed.message) < _MUCH:
-                self._packed[origin] = packed
-        if request is not origin:
-            packed = packed.with_values(request.u0, request.p)
-        like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
-        with _progress_bar(request) if request.progress else nullcontext() as watch:
-            answer = self._bridge.call(packed, has_partial=True, watch=watch, like=like)
-        return self._read_solution(request, answer)
+        kept, is_small = self._kept.get(origin), _is_small(request)
+        if kept is None:
+            like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
+            call = Packed("solve_and_keep" if is_small else "solve_request", self._solve_arguments(request))
+        else:
+            like, call = kept.like, kept.call.with_vectors(request.u0, request.p)
+        with _progress_bar(request) if request.progress else _NO_BAR as watch:
+            answer = self._bridge.call(call, has_partial=True, watch=watch, like=like)
+        if isinstance(answer, np.ndarray):  # states, and statistics behind them: all else is as it was
+            assert kept is not None
+            n = len(answer) - len(_STATISTICS)
+            counts = dict(zip(_STATISTICS, map(int, answer[n:].tolist()), strict=True))
+            return kept.last.with_values(answer[:n].reshape(kept.last.u.shape), counts)
+        if kept is None and is_small:
+            prepared, answer = answer
+            call = Packed("solve_again", (prepared, floats(request.u0), floats(request.p)))
+            kept = self._kept[origin] = _Kept(like, call)
+        solution = self._read_solution(request, answer)
+        if kept is not None:
+            kept.last = solution
+        return solution
 
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
         first = requests[0].origin or requests[0]
-        if not first.events and all((request.origin or request) is first for request in requests):
-            f, _, _, *arguments = self._solve_call(first)[1]
+        if all((request.origin or request) is first for request in requests):
+            f, _, _, *others = self._solve_arguments(first)
             columns = (np.stack([getattr(request, name) for request in requests], axis=1) for name in ("u0", "p"))
-            answers = self._bridge.call("solve_requests", f, *columns, *arguments, has_partial=True)
+            answers = self._bridge.call("solve_requests", f, *columns, *others, has_partial=True)
         else:
-            calls = [[name, *arguments] for name, arguments in map(self._solve_call, requests)]
+            calls = [["solve_request", *self._solve_arguments(request)] for request in requests]
             answers = self._bridge.call("call_many", calls, has_partial=True)
         return [self._read_solution(*pair) for pair in zip(requests, answers, strict=True)]
 
-    def _solve_call(self, request):
-        """The function that solves a request, and its arguments."""
+    def _solve_arguments(self, request):
         request = for_device(for_mass_matrix(request))
-        arguments = (*self._arguments(request), *_options(request), *_mass(request))
-        if request.events:
-            return "solve_with_events", (self._load.events(request.events), *arguments)
-        return "solve_request", arguments
+        events = self._load.events(request.events) if request.events else None
+        return *self._arguments(request), *_options(request), *(_mass(request) or (None,)), events
 
     def _read_solution(self, request, answer):
         t, u, code, ran, message, counts, stop, *fired = answer
@@ -278,6 +287,22 @@ class JuliaEngine(AbstractEngine):
             ),
             flat,
         )
+
+
+class _Kept:
+    """What is kept of a solve that may be asked again with other values."""
+
+    __slots__ = ("call", "last", "like")
+
+    def __init__(self, like: Hashable, call: Packed):
+        self.like, self.call = like, call
+        self.last: RawSolution
+
+
+def _is_small(request):
+    """Whether its states and a method's vectors may be kept for the next solve."""
+    n_times = 0 if request.saveat is None else request.saveat.size
+    return request.u0.size * (n_times + _VECTORS) < _MOST_KEPT
 
 
 def _reason(asked, ran, device="cpu"):
