@@ -1,6 +1,6 @@
 """Objectives of the Julia engine."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .algorithms import METHODS
 from .bridge import Bridge
 from .checks import explain_sensitivity, refuse_reversal
 from .devices import WHY_EXPLICIT
-from .embed import Handle
+from .embed import Handle, Packed
 from .loading import floats
 
 
@@ -26,6 +26,7 @@ class JuliaObjective(AbstractObjective):
         lanes: int = 0,
     ):
         self._bridge, self.handle, self.parts = bridge, handle, parts
+        self._calls: dict[Hashable, Packed] = {}
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
             refuse_reversal(self.algorithm, bool(request.solve.events) or request.solve.mass_matrix is not None)
@@ -38,10 +39,16 @@ class JuliaObjective(AbstractObjective):
         self.reason = "; ".join(filter(None, reasons))
 
     def value(self, x: np.ndarray) -> float:
-        return self._bridge.call("value_only", self.handle, floats(x), like=(self.handle.key, False))
+        return self._ask("value_only", x)
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._bridge.call("value_and_gradient", self.handle, floats(x), like=(self.handle.key, True))
+        return self._ask("value_and_gradient", x)
+
+    def _ask(self, name, x):
+        like = self.handle.key, name, x.size
+        if like not in self._calls:
+            self._calls[like] = Packed(name, (self.handle, floats(x)))
+        return self._bridge.call(self._calls[like].with_vectors(floats(x)), like=like)
 
     def path_values(self, x: np.ndarray) -> list[float]:
         return self._bridge.call("path_values", self.handle, floats(x)).tolist()
