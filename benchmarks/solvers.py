@@ -45,7 +45,7 @@ def limit_of(who, problem):
     """Seconds that a contender has for all rungs of a problem."""
     if who == "torchdiffeq" and problem.stiff:
         return 15
-    return (90 if who in ("pysciml", "julia") else 45) if problem.is_large else 75
+    return (90 if who in ("pysciml", "julia") else 45) if problem.is_large else 120
 
 
 def find_reference(problem):
