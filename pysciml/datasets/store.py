@@ -119,8 +119,8 @@ class Store:
         """What is written, by name ``(member, ...)``."""
         problem = self.batch.problem
         found = problem.u_layout.unflatten(raw.u) | ({} if y is None else problem.y_layout.unflatten(y))
-        found["status"] = raw.codes.astype(np.int8)
-        found["statistics"] = np.stack(list(raw.statistics.values()), axis=-1).astype(np.int32)
+        found["status"] = raw.codes.astype(np.int8, copy=False)
+        found["statistics"] = np.stack(list(raw.statistics.values()), axis=-1, dtype=np.int32)
         return {name: found[name] for name in self._names}
 
     def _piece(self, start):
@@ -169,7 +169,7 @@ class Store:
     def _create_array(self, group, name, rest, dims, dtype, fill, attrs):
         group.create_array(
             name, shape=(*self.batch.shape, *rest), chunks=(*self.block, *(max(1, n) for n in rest)), dtype=dtype,
-            fill_value=fill, dimension_names=(*self.batch.over.dims, *dims), attributes=attrs,
+            fill_value=fill, dimension_names=(*self.batch.over.dims, *dims), attributes=attrs, compressors=_compressor(),
         )  # fmt: skip
 
 
@@ -200,8 +200,15 @@ def _checksum(arrays):
     """Of the bytes of all arrays; never 0."""
     found = 0
     for values in arrays:
-        found = zlib.crc32(np.ascontiguousarray(values).tobytes(), found)
+        found = zlib.crc32(np.ascontiguousarray(values), found)
     return found + 1
+
+
+def _compressor():
+    """Bytes of one place in all numbers side by side: smaller than by Zarr's own choice, in half its time."""
+    from zarr.codecs import BloscCodec
+
+    return BloscCodec(cname="lz4", clevel=1, shuffle="shuffle")
 
 
 def _open(path, mode):
