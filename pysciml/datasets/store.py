@@ -169,7 +169,8 @@ class Store:
     def _create_array(self, group, name, rest, dims, dtype, fill, attrs):
         group.create_array(
             name, shape=(*self.batch.shape, *rest), chunks=(*self.block, *(max(1, n) for n in rest)), dtype=dtype,
-            fill_value=fill, dimension_names=(*self.batch.over.dims, *dims), attributes=attrs, compressors=_compressor(),
+            fill_value=fill, dimension_names=(*self.batch.over.dims, *dims), attributes=attrs,
+            compressors=_compressor(),
         )  # fmt: skip
 
 
