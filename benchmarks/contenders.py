@@ -18,12 +18,12 @@ LARGEST_DENSE = 5_000  # states; larger dense Jacobians are said, not tried
 METHODS = {  # by kind of problem: not stiff, stiff, large
     "pysciml": (
         ["Tsit5", "Vern7", "Vern9"],
-        ["Rodas5P", "Rodas4", "Rosenbrock23", "FBDF", "KenCarp4"],
+        ["Rodas5P", "Rodas4", "Rodas6P", "Rosenbrock23", "FBDF", "KenCarp4"],
         ["FBDF", "KenCarp4", "Rodas5P"],
     ),
     "julia": (
         ["Tsit5", "Vern7", "Vern9"],
-        ["Rodas5P", "Rodas4", "Rosenbrock23", "FBDF", "KenCarp4"],
+        ["Rodas5P", "Rodas4", "Rodas6P", "Rosenbrock23", "FBDF", "KenCarp4"],
         ["FBDF", "KenCarp4", "Rodas5P"],
     ),
     "scipy": (["RK45", "DOP853", "LSODA"], ["LSODA", "BDF", "Radau"], ["BDF"]),

@@ -134,13 +134,6 @@ events, also of each firing the time, the event (from 0), and the parameters tha
 """
 solve_request(program, u0, p, arguments...) = solve_values(prepare_solve(program, length(u0), arguments...), floats(u0), floats(p))
 
-"The same for each column of initial states and parameters."
-function solve_requests(program, u0, p, arguments...)
-    prepared = prepare_solve(program, size(u0, 1), arguments...)
-    own(x) = x isa Array ? copy(x) : x # the next one writes to these
-    return Any[map(own, solve_values(prepared, u0[:, k], p[:, k])) for k in axes(u0, 2)]
-end
-
 "The same prepared to be asked again, and its answer."
 function solve_and_keep(program, u0, p, arguments...)
     prepared = prepare_solve(program, length(u0), arguments...)
@@ -155,6 +148,14 @@ function solve_again(prepared, u0, p)
     is_like_last = is_success && ran == prepared.ran && rows.is_used && rows.n == length(rows.times) && isempty(options.events)
     prepared.ran = is_success ? ran : ""
     return is_like_last ? vcat(vec(u), counts) : answer
+end
+
+"`solve_request`'s answer for the first column of initial states and parameters, and those of `solve_again` for the others."
+function solve_requests(program, u0, p, arguments...)
+    prepared = prepare_solve(program, size(u0, 1), arguments...)
+    own(answer::Tuple) = map(x -> x isa Array ? copy(x) : x, answer) # the next one writes to these
+    own(numbers) = numbers
+    return Any[own(solve_again(prepared, u0[:, k], p[:, k])) for k in axes(u0, 2)]
 end
 
 function solve_values(prepared::Prepared, u0, p)

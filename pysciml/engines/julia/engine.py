@@ -80,20 +80,16 @@ class JuliaEngine(AbstractEngine):
             call = Packed("solve_and_keep" if is_small else "solve_request", self._solve_arguments(request))
         else:
             like, call = kept.like, kept.call.with_vectors(request.u0, request.p)
+        self._kept.pop(origin, None)  # an interrupt may come between any two lines: only what ends well is kept
         with _progress_bar(request) if request.progress else _NO_BAR as watch:
             answer = self._bridge.call(call, has_partial=True, watch=watch, like=like)
-        if isinstance(answer, np.ndarray):  # states, and statistics behind them: all else is as it was
-            assert kept is not None
-            n = len(answer) - len(_STATISTICS)
-            counts = dict(zip(_STATISTICS, map(int, answer[n:].tolist()), strict=True))
-            return kept.last.with_values(answer[:n].reshape(kept.last.u.shape), counts)
         if kept is None and is_small:
             prepared, answer = answer
-            call = Packed("solve_again", (prepared, floats(request.u0), floats(request.p)))
-            kept = self._kept[origin] = _Kept(like, call)
-        solution = self._read_solution(request, answer)
+            kept = _Kept(like, Packed("solve_again", (prepared, floats(request.u0), floats(request.p))))
+        solution = self._read_solution(request, answer, kept and kept.last)
         if kept is not None:
             kept.last = solution
+            self._kept[origin] = kept
         return solution
 
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
@@ -105,14 +101,21 @@ class JuliaEngine(AbstractEngine):
         else:
             calls = [["solve_request", *self._solve_arguments(request)] for request in requests]
             answers = self._bridge.call("call_many", calls, has_partial=True)
-        return [self._read_solution(*pair) for pair in zip(requests, answers, strict=True)]
+        solutions: list[RawSolution] = []
+        for request, answer in zip(requests, answers, strict=True):
+            solutions.append(self._read_solution(request, answer, solutions[-1] if solutions else None))
+        return solutions
 
     def _solve_arguments(self, request):
         request = for_device(for_mass_matrix(request))
         events = self._load.events(request.events) if request.events else None
         return *self._arguments(request), *_options(request), *(_mass(request) or (None,)), events
 
-    def _read_solution(self, request, answer):
+    def _read_solution(self, request, answer, last):
+        if isinstance(answer, np.ndarray):  # states, and statistics behind them: all else is as in the last one
+            n = len(answer) - len(_STATISTICS)
+            counts = dict(zip(_STATISTICS, map(int, answer[n:].tolist()), strict=True))
+            return last.with_values(answer[:n].reshape(last.u.shape), counts)
         t, u, code, ran, message, counts, stop, *fired = answer
         status = read_return_code(code)
         return RawSolution(
@@ -296,7 +299,7 @@ class _Kept:
 
     def __init__(self, like: Hashable, call: Packed):
         self.like, self.call = like, call
-        self.last: RawSolution
+        self.last: RawSolution | None = None
 
 
 def _is_small(request):
