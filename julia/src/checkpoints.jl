@@ -32,7 +32,7 @@ function retrace!(u, place, memory)
     for s in start:min(start + stride - 2, length(t) - 1)
         is_interrupted() && return false
         state = start_state(u.events, state, u.p, t[s], s)
-        step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT)
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], state, state, NOT_KEPT, NO_FACTORS)
         find_stages!(memory, u.f, u.tableau, step, u.p, false)
         state = end_step!(copy(state), memory, u.tableau, step.h)
         push!(u.between, state)

@@ -53,7 +53,7 @@ function StepMemory(f, tableau, n, m, blocks)
     )
 end
 
-"One step of a solution: where it begins and ends, and the stages that the solution has kept."
+"One step of a solution: where it begins and ends, and the stages and factors that the solution has kept."
 struct Step
     t::Float64
     h::Float64
@@ -61,6 +61,7 @@ struct Step
     u::Vector64
     u_next::Vector64
     kept::Vector64
+    factors::typeof(NO_FACTORS)
 end
 
 "Take a stage that was kept at a slot; whether it was."
@@ -141,7 +142,8 @@ function reverse_steps(o, tableau, path, p, memory)
         loss, row = cross!(after, memory, o, u_next, p, t[s + 1], s + 1, row)
         total += loss
         u_start = start_state(events, u_start, p, t[s], s)
-        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, keeps_stages ? stages[s] : NOT_KEPT)
+        kept = keeps_stages ? stages[s] : NOT_KEPT, kept_factors(path, s, n)
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u_start, u_next, kept...)
         foreach(v -> fill!(v, 0.0), memory.cotangents)
         fill!(before, 0.0)
         is_between = row >= 1 && o.times[row] > step.t
@@ -181,6 +183,7 @@ function discrete_slopes(o::Objective, u0, p)
     path === nothing && return nothing
     found = try_numerics(() -> reverse_path(o, tableau, path, p))
     found === nothing || !has_mass(o.f) || reverse_start!(found[2], found[3], o.f, path.states[1], p, o.t0)
+    forget_steps!(path)
     return found
 end
 
@@ -188,7 +191,9 @@ end
 function record_path(o::Objective, u0, p, keeps_stages)
     u0 = find_start(o, u0, p)
     u0 === nothing && return nothing
-    path, events = Path(o.t0, u0, keeps_stages), o.options.events
+    events = o.options.events
+    path, kept = recorder(o, u0)
+    begin_path!(path, u0, keeps_stages)
     isempty(events) || (u0 = copy(u0); p = copy(p); events.keeps_jumps = true) # what fires at the start writes to them
     if last_time(o) == o.t0
         forget!(events)
@@ -196,6 +201,18 @@ function record_path(o::Objective, u0, p, keeps_stages)
         return path
     end
     problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
-    solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path))
+    solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path, kept))
     return solution === nothing ? nothing : path
+end
+
+"A path, and the integrator that writes to it if one is kept: those of the last solve with the same right-hand side, if it was alike."
+function recorder(o::Objective, u0)
+    (; rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events, norm) = o.options
+    isempty(events) && length(u0) < MANY_STATES || return Path(o.t0), nothing
+    asked = (o.word, o.t0, last_time(o), length(u0), length(norm.sums), rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive)
+    last = get(o.f.memory, :recorder, nothing)
+    if !(last isa Recorder) || !isequal(last.asked, asked)
+        last = o.f.memory[:recorder] = Recorder(asked, Path(o.t0), Kept())
+    end
+    return last.path, last.kept
 end

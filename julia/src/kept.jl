@@ -12,6 +12,13 @@ end
 
 Kept() = Kept(nothing, nothing)
 
+"One whose solves were asked to be alike, and where it writes its steps."
+struct Recorder
+    asked::Any
+    path::Path
+    kept::Kept
+end
+
 "Packages of methods whose steps depend on nothing that their memory held before, but for what `holders` lists."
 const KEPT = (OrdinaryDiffEqTsit5, OrdinaryDiffEqVerner, OrdinaryDiffEqRosenbrock)
 

@@ -26,19 +26,37 @@ function LaneObjective(o::Objective, f, observe, n, varied, stops)
     return LaneObjective(wide, n, shared, varied, zeros(n_states), zeros(n_parameters))
 end
 
-"The lanes of each task, and the order of parts in which neighbours are alike."
-struct LaneSum
-    tasks::Vector{LaneObjective}
-    order::Vector{Int}
+"""
+Parts that are solved as lanes of one problem, their data and weights, and, if these don't depend on x and are known by now, their
+initial states and their parameters, of which those that are shared do.
+"""
+struct LaneGroup
+    places::Vector{Int}
+    values::Matrix{Float64}
+    weights::Matrix{Float64}
+    u0::Vector64
+    p::Vector64
 end
 
 """
-    add_lanes!(sum, f, observe, n, varied, order, stops)
+The lanes of each task, and the order of parts in which neighbours are alike; whether initial states and varied parameters are the same
+for all x; the groups of the last call.
+"""
+struct LaneSum
+    tasks::Vector{LaneObjective}
+    order::Vector{Int}
+    is_fixed::Bool
+    groups::Vector{LaneGroup}
+end
 
-Have parts of a sum solved as `n` lanes of `f`, where they can be; indices count from 0. Parts get a parametrization of their own,
+"""
+    add_lanes!(sum, f, observe, n, varied, is_fixed, order, stops)
+
+Have parts of a sum solved as `n` lanes of `f`, where they can be; indices count from 0. If it `is_fixed`, initial states and `varied`
+parameters don't depend on x. Parts get a parametrization of their own,
 since any task may take any of them.
 """
-function add_lanes!(o, f, observe, n, varied, order, stops)
+function add_lanes!(o, f, observe, n, varied, is_fixed, order, stops)
     (can_fork(f) && can_fork(observe)) || return nothing
     for (k, part) in enumerate(o.parts)
         fields = (name === :parametrization ? fork(part.parametrization) : getfield(part, name) for name in fieldnames(Objective))
@@ -48,7 +66,7 @@ function add_lanes!(o, f, observe, n, varied, order, stops)
     observe = observe === nothing ? nothing : RightHandSide(observe)
     copies = zip(forks(f, n_tasks), observe === nothing ? fill(nothing, n_tasks) : forks(observe, n_tasks))
     tasks = [LaneObjective(o.parts[1], own, seen, Int(n), varied, floats(stops)) for (own, seen) in copies]
-    o.lanes[] = LaneSum(tasks, collect(Int, order) .+ 1)
+    o.lanes[] = LaneSum(tasks, collect(Int, order) .+ 1, is_fixed, LaneGroup[])
     return nothing
 end
 
@@ -63,7 +81,7 @@ function suiting_parts(o, lanes, places)
 end
 
 """
-Call `run(lanes, places)` for groups of parts that it solves at once, and which says whether it could: the parts that are left.
+Call `run(lanes, group)` for groups of parts that it solves at once, and which says whether it could: the parts that are left.
 Groups depend on the parts alone, so that results don't on the number of threads.
 """
 function each_group(run, o, places, is_alone)
@@ -71,38 +89,59 @@ function each_group(run, o, places, is_alone)
     (lanes === nothing || isempty(places)) && return places
     n = lanes.tasks[1].n
     found = suiting_parts(o, lanes, places)
-    length(found) < n && return places
-    groups = collect(Iterators.partition(found, cld(length(found), cld(length(found), n))))
+    2 * length(found) < n && return places
+    groups = gather_groups!(lanes, o, found)
     is_done = falses(length(o.parts))
     function solve_group(task, k)
         is_solved = run(lanes.tasks[task], groups[k])
-        is_solved && (is_done[groups[k]] .= true)
+        is_solved && (is_done[groups[k].places] .= true)
         return nothing
     end
     share_out(solve_group, is_alone ? 1 : length(lanes.tasks), length(groups))
     return filter(k -> !is_done[k], places)
 end
 
-"The wide objective of some parts at x: its initial state and parameters; nothing where one's aren't finite."
-function widen!(lanes::LaneObjective, o, places, x)
+"Groups as equal as can be; those of the last call that are the same ones again are kept."
+function gather_groups!(lanes, o, found)
+    (; groups, tasks) = lanes
+    size = cld(length(found), cld(length(found), tasks[1].n))
+    for (k, places) in enumerate(Iterators.partition(found, size))
+        k <= length(groups) && groups[k].places == places && continue
+        resize!(groups, k - 1)
+        push!(groups, gather_group(tasks[1], o, collect(places)))
+    end
+    return resize!(groups, cld(length(found), size))
+end
+
+function gather_group((; n, wide), o, places)
+    values, weights = zero(wide.values), zero(wide.weights)
+    for lane in 1:n, row in axes(values, 2)
+        part = o.parts[places[min(lane, end)]]
+        put_lane!(view(values, :, row), 0, view(part.values, :, row), lane, n)
+        lane <= length(places) || continue # repeats the last part, and counts for nothing
+        put_lane!(view(weights, :, row), 0, view(part.weights, :, row), lane, n)
+    end
+    return LaneGroup(places, values, weights, Float64[], Float64[])
+end
+
+"The wide objective of a group at x: its initial state and parameters; nothing where one's aren't finite."
+function widen!(lanes::LaneObjective, o, group, x)
     (; wide, n, shared, varied, u0, p) = lanes
-    first = o.parts[places[1]]
+    places, first = group.places, o.parts[group.places[1]]
     wide.rows, wide.factor, wide.word = first.rows, first.factor, first.word
-    for lane in 1:n
+    copyto!(wide.values, group.values)
+    copyto!(wide.weights, group.weights)
+    is_known = !isempty(group.p)
+    is_known && (copyto!(u0, group.u0); copyto!(p, group.p))
+    for lane in 1:(is_known ? 1 : n)
         part, picks = o.parts[places[min(lane, end)]], o.picks[places[min(lane, end)]]
         own_u0, own_p = parametrize(part, x[picks])
         all(isfinite, own_u0) && all(isfinite, own_p) || return nothing
         lane == 1 && copyto!(p, own_p[shared])
         put_lane!(u0, 0, own_u0, lane, n)
         put_lane!(p, length(shared), view(own_p, varied), lane, n)
-        for row in 1:(first.rows)
-            put_lane!(view(wide.values, :, row), 0, view(part.values, :, row), lane, n)
-            put_lane!(view(wide.weights, :, row), 0, view(part.weights, :, row), lane, n)
-        end
     end
-    for lane in (length(places) + 1):n # repeats the last part, and counts for nothing
-        wide.weights[lane:n:end, :] .= 0.0
-    end
+    o.lanes[].is_fixed && !is_known && (append!(group.u0, u0); append!(group.p, p))
     return u0, p
 end
 
@@ -115,26 +154,30 @@ end
 
 take_lane(wide, start, count, lane, n) = wide[(start + lane):n:(start + (count - 1) * n + lane)]
 
-"The value of some parts together; NaN if that can't be said."
-function lanes_value(lanes::LaneObjective, o, places, x)
-    found = widen!(lanes, o, places, x)
+"The value of a group's parts together; NaN if that can't be said."
+function lanes_value(lanes::LaneObjective, o, group, x)
+    found = widen!(lanes, o, group, x)
     found === nothing && return NaN
     u0, p = found
     solved = solve_values(lanes.wide, u0, p)
     return solved === nothing ? NaN : total_misfit(lanes.wide, solved[1], p)
 end
 
-"Put value and gradient of some parts into `found`, the value as the first one's; whether they are finite."
-function lanes_gradient!(found, lanes::LaneObjective, o, places, x)
+"Put value and gradient of a group into `found`, the value as the first part's, with all of the gradient if that is by what is shared."
+function lanes_gradient!(found, lanes::LaneObjective, o, group, x)
     (; wide, n, shared, varied) = lanes
-    values = widen!(lanes, o, places, x)
+    values = widen!(lanes, o, group, x)
     values === nothing && return false
     slopes = discrete_slopes(wide, values...)
     slopes === nothing && return false
     value, u_slope, p_slope = slopes
     isfinite(value) && all(isfinite, u_slope) && all(isfinite, p_slope) || return false
     part_slope = zeros(length(shared) + length(varied))
-    for (lane, k) in enumerate(places)
+    for (lane, k) in enumerate(group.places)
+        if lane > 1 && o.lanes[].is_fixed
+            found[k] = (0.0, Float64[])
+            continue
+        end
         part, own_x = o.parts[k], x[o.picks[k]]
         part_slope[shared] .= lane == 1 ? view(p_slope, 1:length(shared)) : 0.0 # theirs is the same function of x in all
         part_slope[varied] = take_lane(p_slope, length(shared), length(varied), lane, n)

@@ -9,26 +9,41 @@ const MOST_BYTES = Ref(2^30)
 
 """
 The times of all steps, and each `stride`-th state, the first included; no more than `most` of them. If it `keeps_stages`, then
-those of all steps too, as SciML has them: a step's one after the other.
+those of all steps too, as SciML has them: a step's one after the other; of the first steps of a Rosenbrock method the factors, too.
 """
 mutable struct Path
     const t::Vector64
     const states::Vector{Vector64}
     const stages::Vector{Vector64}
+    const factors::Vector64 # of one step after the other
     keeps_stages::Bool
     bytes::Int
     stride::Int
-    const most::Int
+    most::Int
 end
 
-Path(t0, u0, keeps_stages = false) = Path(
-    [t0], [copy(u0)], Vector64[], keeps_stages, sizeof(u0), 1, max(2, MOST_BYTES[] ÷ sizeof(u0))
-)
+Path(t0) = Path([t0], Vector64[], Vector64[], Vector64(), false, 0, 1, 0)
+Path(t0, u0, keeps_stages = false) = begin_path!(Path(t0), u0, keeps_stages)
+
+"Begin, or begin again from elsewhere."
+function begin_path!(path, u0, keeps_stages)
+    (; t, states) = forget_steps!(path)
+    resize!(t, 1)
+    push!(states, copy(u0))
+    path.keeps_stages, path.bytes, path.stride, path.most = keeps_stages, sizeof(u0), 1, max(2, MOST_BYTES[] ÷ sizeof(u0))
+    return path
+end
+
+function forget_steps!(path::Path)
+    foreach(empty!, (path.states, path.stages, path.factors))
+    return path
+end
 
 "Note the end of a step; SciML's stages of one that was cut are not those of a step of its length."
 function add_step!(path::Path, integrator, is_cut = false)
     push!(path.t, integrator.t)
     path.keeps_stages && store_stages!(path, is_cut ? Vector64[] : stages_of(integrator, integrator.cache))
+    path.keeps_stages && !is_cut && store_factors!(path, integrator, integrator.cache)
     is_due() = (length(path.t) - 1) % path.stride == 0
     if is_due() && length(path.states) >= path.most
         deleteat!(path.states, 2:2:length(path.states))
@@ -56,4 +71,50 @@ function store_stages!(path::Path, k)
         empty!(path.stages)
     end
     return nothing
+end
+
+"Bytes that factors may take; steps behind are factored again."
+const MOST_FACTORS = 2^23
+
+"Keep the factors of a step if they were made by loops that take longer than to copy them, and those of all steps before are kept."
+store_factors!(path, integrator, cache) = nothing
+function store_factors!(path, integrator, cache::TightRosenbrock)
+    factors, kept = cache.linsolve.cacheval, path.factors
+    factors isa FullFactors{Float64} && factors.large === nothing && isempty(factors.rows) || return nothing
+    (; matrix, order) = factors
+    size, start = length(matrix) + length(order), length(kept)
+    start == (length(path.t) - 2) * size && start * sizeof(Float64) < MOST_FACTORS || return nothing
+    resize!(kept, start + size)
+    copyto!(kept, start + 1, matrix, 1, length(matrix))
+    copyto!(kept, start + length(matrix) + 1, order, 1, length(order))
+    return nothing
+end
+
+"Those of the s-th step, of n unknowns, none if they are not there."
+function kept_factors(path, s, n)
+    last = s * n * (n + 1)
+    return last <= length(path.factors) ? view(path.factors, (last - n * (n + 1) + 1):last) : NO_FACTORS
+end
+
+const NO_FACTORS = view(NOT_KEPT, 1:0)
+
+"""
+Make them the factors that they were copied from, but of the matrix times -1, as the solver has its own: its upper part has the other
+sign. Whether there were some.
+"""
+function restore_factors!(factors, kept)
+    isempty(kept) && return false
+    (; matrix, order) = factors
+    n = length(order)
+    @inbounds for j in 1:n
+        @simd ivdep for i in 1:j
+            matrix[i, j] = -kept[(j - 1) * n + i]
+        end
+        @simd ivdep for i in (j + 1):n
+            matrix[i, j] = kept[(j - 1) * n + i]
+        end
+        order[j] = Int(kept[n * n + j])
+    end
+    factors.large = nothing
+    return true
 end

@@ -130,7 +130,7 @@ function run_sample_lanes(word)
     end
     for seen in (nothing, pairs)
         total = hold_sample("make_sum", Any[parts...], [0, 1, 2, 0, 1, 2], [0, 3, 6], ())
-        call_sample("add_lanes!", total, wide, seen, 2, [0], [0, 1], Float64[])
+        call_sample("add_lanes!", total, wide, seen, 2, [0], false, [0, 1], Float64[])
         call_sample("chosen_words", total)
         call_sample("value_only", total, SAMPLE_X)
         call_sample("value_and_gradient", total, SAMPLE_X)

@@ -10,6 +10,7 @@ function replay_values(o::Objective, x, points)
     path, tableau = record_path(o, u0, p, false), tableau_of(o.word)
     path === nothing && return fill(NaN, size(points, 2))
     memory = StepMemory(o.f, tableau, length(u0), length(p), Block[])
+    forget_steps!(path) # but for their times
     return [replay_value(o, tableau, path.t, memory, parametrize(o, Vector(point))...) for point in eachcol(points)]
 end
 
@@ -23,7 +24,7 @@ end
 function replay_steps(o, tableau, t, memory, u, p)
     total, row = cross_again!(u, p, o, t[1], 1, 1)
     for s in 1:(length(t) - 1)
-        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u, u, NOT_KEPT)
+        step = Step(t[s], t[s + 1] - t[s], t[s + 1], u, u, NOT_KEPT, NO_FACTORS)
         is_between = row <= o.rows && o.times[row] < step.t_next
         find_stages!(memory, o.f, tableau, step, p, is_between)
         while row <= o.rows && o.times[row] < step.t_next

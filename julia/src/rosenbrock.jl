@@ -46,9 +46,10 @@ function interpolation_weights!(w, tableau::RosenbrockTableau, share, h)
     return w
 end
 
-"Factor the matrix of a step."
+"Factor the matrix of a step, or take the factors that are kept."
 function factor_step!(memory, f, tableau, step, p)
     J = memory.jacobian
+    restore_factors!(memory.full, step.factors) && return nothing
     Jacobian(f)(J, step.u, p, step.t)
     subtract_from_mass!(J, memory.mass_matrix, 1 / (tableau.gamma * step.h))
     J isa Matrix ? factor!(memory.full, J) : (memory.sparse[] = lu(J))
@@ -90,7 +91,8 @@ transposed_mass_times!(memory, M, v) = mul!(memory, M', v)
 
 "The state that a stage is computed at."
 stage_state!(memory, tableau::RosenbrockTableau, i, u) =
-    add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1))
+    length(u) < 8 ? add_stages!(copyto!(memory.state, u), 1.0, view(tableau.A, i, :), memory.k, 1:(i - 1)) :
+    sum_stages!(memory.state, u, 1.0, view(tableau.A, i, :), memory.k, i - 1)
 
 function find_stages!(memory, f, tableau::RosenbrockTableau, step, p, is_between)
     factor_step!(memory, f, tableau, step, p)

@@ -48,7 +48,7 @@ function fork(o::Objective, k)
     )
 end
 
-const WORTH = 5.0e-4 # seconds of all parts: threads that sleep take some 50 microseconds to wake
+const WORTH = 3.0e-4 # seconds of all parts: threads that sleep take some 50 microseconds to wake
 
 """
 Call `run_group` for groups of parts that may be lanes, and `run(k)` for the others, side by side where that pays; where each is
@@ -62,7 +62,8 @@ function each_part(run, run_group, o::ObjectiveSum, places)
     left = each_group(run_group, o, places, is_alone)
     if is_alone
         foreach(run, left)
-        o.last.word, o.last.seconds = word, (time_ns() - start) / 1.0e9
+        seconds = o.last.word == word ? (time_ns() - start) / 1.0e9 : 0.0 # the first run may have compiled, and says nothing
+        o.last.word, o.last.seconds = word, seconds
     elseif !isempty(left)
         share_out((_, k) -> foreach(place -> place in left && run(place), o.shares[k]), length(o.shares), length(o.shares))
     end
@@ -97,7 +98,7 @@ function objective_value(o::ObjectiveSum, x::Vector{Float64})
     run(k) = (values[k] = objective_value(o.parts[k], x[o.picks[k]]))
     function run_group(lanes, group)
         value = lanes_value(lanes, o, group, x)
-        isfinite(value) && (values[group] .= 0.0; values[group[1]] = value)
+        isfinite(value) && (values[group.places] .= 0.0; values[group.places[1]] = value)
         return isfinite(value)
     end
     each_part(run, run_group, o, places)
@@ -139,6 +140,7 @@ function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
         value, part_gradient = found[k]
         isfinite(value) || return NaN, fill!(gradient, NaN)
         total += value
+        isempty(part_gradient) && continue # a lane whose gradient is in another's
         for (i, place) in enumerate(o.picks[k])
             gradient[place] += part_gradient[i]
         end

@@ -41,6 +41,8 @@ function OrdinaryDiffEqCore.perform_step!(integrator, cache::TightRosenbrock, re
     n = length(u)
     if is_known && 0 < n <= UNROLLED_UNKNOWNS
         Base.Cartesian.@nif 8 k -> n == k k -> take_rosenbrock_step!(integrator, cache, repeat_step, Val(k))
+    elseif is_known && UNROLLED_UNKNOWNS < n <= FEW_UNKNOWNS
+        take_rosenbrock_step!(integrator, cache, repeat_step, n)
     else
         invoke(OrdinaryDiffEqCore.perform_step!, Tuple{Any, RosenbrockCache, Any}, integrator, cache, repeat_step)
     end
@@ -136,5 +138,53 @@ function write_interpolant!(out, H, ks, size)
         end
         write_tuple!(out[row], sum)
     end
+    return nothing
+end
+
+# ---- the same for more states: sums of eight elements at a time in registers
+
+"`out = start + factor * sum(weights[j] * ks[j])` of the first m of ks, `start` being nothing for zero; of eight elements or more."
+@inline function sum_stages!(out, start, factor, weights, ks, m)
+    n = length(out)
+    GC.@preserve out start ks for first in 0:8:(n - 1)
+        before = min(first, n - 8) # the last eight end with the vector, whatever of them was done before
+        sum = start === nothing ? fill_packed(Val(8), 0.0) : load_packed(Val(8), start, before)
+        @inbounds for j in 1:m
+            sum = muladd_packed(fill_packed(Val(8), factor * weights[j]), load_packed(Val(8), ks[j], before), sum)
+        end
+        store_packed!(out, before, sum)
+    end
+    return out
+end
+
+end_step!(out, u, weights, ks, ::Int) = sum_stages!(out, u, 1.0, weights, ks, length(ks))
+
+function write_interpolant!(out, H, ks, ::Int)
+    for row in eachindex(out)
+        sum_stages!(out[row], nothing, 1.0, view(H, row, :), ks, length(ks))
+    end
+    return nothing
+end
+
+function take_stages!(u, ks, uprev, f, p, t, dt, A, C, c, d, factors, memory, size::Int)
+    (; du, dT, side) = memory
+    n_calls = 0
+    solve_negated!(ks[1], factors, side, size)
+    for stage in 2:length(ks)
+        if !is_same_place(A, c, stage)
+            sum_stages!(u, uprev, 1.0, view(A, stage, :), ks, stage - 1)
+            f(du, u, p, t + c[stage] * dt)
+            n_calls += 1
+        end
+        sum_stages!(side, du, inv(dt), view(C, stage, :), ks, stage - 1)
+        iszero(d[stage]) || (side .+= (dt * d[stage]) .* dT)
+        solve_negated!(ks[stage], factors, side, size)
+    end
+    return n_calls
+end
+
+function solve_negated!(k, factors, b, ::Int)
+    solve_factored!(k, factors, b)
+    k .= .-k
     return nothing
 end

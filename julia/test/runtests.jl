@@ -269,7 +269,7 @@ end
     @test PySciML.add_factors!(total, factors) ≈ expected rtol = 1.0e-14
 end
 
-@testset "full systems of $n" for n in (1:9..., PySciML.FEW_UNKNOWNS, PySciML.FEW_UNKNOWNS + 1)
+@testset "full systems of $n" for n in (1:13..., PySciML.FEW_UNKNOWNS - 2, PySciML.FEW_UNKNOWNS + 1)
     A = [sin(3.0 * i * j + i) for i in 1:n, j in 1:n] + 3 * PySciML.LinearAlgebra.I
     A = A[sortperm(cos.(1:n)), :] # so that rows are exchanged
     factors, b = PySciML.factor!(PySciML.FullFactors(A), A), cos.(1:n)
@@ -446,13 +446,31 @@ end
 
 @testset "a path keeps as many states as fit" begin
     path = PySciML.Path(0.0, [0.0])
-    path = PySciML.Path(path.t, path.states, path.stages, false, 0, 1, 5)
+    path = PySciML.Path(path.t, path.states, path.stages, path.factors, false, 0, 1, 5)
     for t in 1.0:100.0
         PySciML.add_step!(path, (; t, u = [t]))
         @test length(path.states) <= 5
         @test path.states == [[path.t[k]] for k in 1:(path.stride):length(path.t)]
     end
     @test length(path.states) > 2 && length(path.t) == 101
+end
+
+@testset "factors kept of a step are those of its matrix" begin
+    text = "function (du, t, u, p, w)\n for i in 1:11\n du[i] = p[1] * u[i % 11 + 1]^2 - i^4 * u[i]\n end\n return nothing\nend"
+    o = objective(text, 11, 1, [ones(11); 2.0], [1.0], zeros(11, 1); word = "Rodas5P", rtol = 1.0e-4, atol = 1.0e-6)
+    for _ in 1:2 # by a new integrator, and by the one that is kept
+        path, tableau = PySciML.record_path(o, ones(11), [2.0], true), PySciML.tableau_of("Rodas5P")
+        memory = PySciML.StepMemory(o.f, tableau, 11, 1, PySciML.Block[])
+        for s in 1:(length(path.t) - 1)
+            step = PySciML.Step(path.t[s], path.t[s + 1] - path.t[s], path.t[s + 1], path.states[s], path.states[s + 1], Float64[], PySciML.NO_FACTORS)
+            PySciML.factor_step!(memory, o.f, tableau, step, [2.0])
+            matrix, order = copy(memory.full.matrix), copy(memory.full.order)
+            @test PySciML.restore_factors!(memory.full, PySciML.kept_factors(path, s, 11))
+            @test memory.full.order == order
+            @test memory.full.matrix ≈ matrix rtol = 1.0e-8
+        end
+        @test length(path.t) > 5 && isempty(PySciML.kept_factors(path, length(path.t), 11))
+    end
 end
 
 @testset "gradients of $word where few states fit, events at $kicked" for word in ("Tsit5", "Vern7", "Rosenbrock23", "Rodas5P"),

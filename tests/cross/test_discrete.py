@@ -159,6 +159,18 @@ def test_a_stiff_problem_against_forward_mode(julia, algorithm):
     assert_equal([(value, gradient * rates) for value, gradient in found], 1e-5)
 
 
+def test_a_stiff_problem_of_more_states_against_forward_mode(julia):
+    """Whose sums are not in registers, and whose matrices' factors are kept."""
+    rates = np.arange(1.0, 14.0) ** 3
+
+    def f(t, u, p):
+        return p.k[0] * np.roll(u, 1) ** 2 - p.k[1] * rates * u + np.cos(t)
+
+    problem = ps.ODEProblem(f, np.ones(13), (0.0, 2.0), {"k": np.array([1.0, 2.0])})
+    data = 1.1 * ps.solve(problem, "Rodas5P", saveat=np.linspace(0.3, 2.0, 4), engine="julia", rtol=1e-6)
+    assert_equal(both(problem, data, "Rodas5P", rtol=1e-9, atol=1e-11), 1e-6)
+
+
 def test_a_stiff_neural_equation_against_forward_mode(julia):
     net = ps.MLP(1, 1, width=5, depth=1, seed=2)
     problem = ps.ODEProblem(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ir.evaluate import evaluate_program
+from ...ir.evaluate import evaluate_program, slice_index
 from ...ir.lanes import widen_program
 from ...ir.program import Program
 from ...requests import SumRequest
@@ -25,13 +25,15 @@ SPREAD = 0.1  # of the points at which parameters of experiments are compared
 class WideObjective:
     """What experiments have in common, for several of them: parameters at the places ``varied`` are each one's own.
 
-    ``order`` lists the experiments such that neighbours are alike; ``stops`` are the stop times of all.
+    If it ``is_fixed``, these and the initial states don't depend on x. ``order`` lists the experiments such that
+    neighbours are alike; ``stops`` are the stop times of all.
     """
 
     program: Program
     observe: Program | None
     lanes: int
     varied: np.ndarray
+    is_fixed: bool
     order: np.ndarray
     stops: np.ndarray
 
@@ -48,6 +50,7 @@ def add_lanes(bridge: Bridge, load: Loader, handle: Handle, request: SumRequest)
         None if wide.observe is None else load.reversed(wide.observe),
         wide.lanes,
         wide.varied,
+        wide.is_fixed,
         wide.order,
         wide.stops,
     )
@@ -62,19 +65,37 @@ def widen_objective(request: SumRequest) -> WideObjective | None:
     first = parts[0]
     values, varied = _compare_parameters(request)
     size = first.solve.u0.size
-    fits = [n for n in LANES if n * size < MOST_STATES and n * len(varied) <= MOST_PARAMETERS]
-    lanes = next((n for n in fits if LEAST <= n and 2 * n <= len(parts)), 0)
-    if not lanes:
+    most = next((n for n in LANES if n * size < MOST_STATES and n * len(varied) <= MOST_PARAMETERS), 0)
+    if most < LEAST:
         return None
+    groups = max(2, -(-len(parts) // most))
+    in_group = -(-len(parts) // groups)
+    lanes = 4 * -(-in_group // 4)  # which fill a processor's vectors
     observe = None if first.observe is None else widen_program(first.observe, lanes, varied)
     return WideObjective(
         program=widen_program(first.solve.program, lanes, varied),
         observe=observe,
         lanes=lanes,
         varied=varied,
-        order=order_alike(values, lanes),
+        is_fixed=all(_is_fixed(part.parametrization, varied) for part in parts),
+        order=order_alike(values, in_group),
         stops=np.unique(np.concatenate([stop_times(part.solve) for part in parts])),
     )
+
+
+def _is_fixed(parametrization, varied):
+    """Whether an initial state and the parameters at some places are constants."""
+    depends: list[np.ndarray] = []  # for each node which of its elements may depend on x
+    for node in parametrization.nodes:
+        if node.op == "update":
+            base, piece = node.args
+            found = depends[base].copy()
+            found[slice_index(*node.attrs)] = depends[piece]
+        else:
+            found = np.full(node.shape, node.op == "input" or any(depends[i].any() for i in node.args))
+        depends.append(found)
+    u0, p = (depends[output.node] for output in parametrization.outputs)
+    return not u0.any() and not p[varied].any()
 
 
 def _is_simple(part):
