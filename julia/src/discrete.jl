@@ -200,9 +200,18 @@ function record_path(o::Objective, u0, p, keeps_stages)
         isempty(events) || start!(events, u0, p, (o.t0, o.t0))
         return path
     end
-    problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
-    solution = try_solve(() -> solve_problem(problem, o.word, o.options; everystep = false, record = path, kept))
+    solution = try_solve(() -> solve_into!(path, kept, o, u0, p))
     return solution === nothing ? nothing : path
+end
+
+"The solve whose steps go to a path, by the integrator of the last one if that was kept."
+function solve_into!(path, kept, o, u0, p)
+    if kept !== nothing && kept.integrator !== nothing
+        start_solve!(o.word, o.options, length(u0))
+        return solve_next!(kept, u0, p, o.options)
+    end
+    problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
+    return solve_problem(problem, o.word, o.options; everystep = false, record = path, kept)
 end
 
 "A path, and the integrator that writes to it if one is kept: those of the last solve with the same right-hand side, if it was alike."
