@@ -74,7 +74,7 @@ def scipy(problem):
         more = {} if not problem.is_large else {"jac_sparsity": problem.pattern()}
         if problem.is_large and word == "LSODA":
             more = {"lband": problem.band, "uband": problem.band}
-        for tol in tolerances_of(problem):
+        for tol in reversed(tolerances_of(problem)):  # LSODA asked for little may never end
 
             def solve(word=word, tol=tol, more=more):
                 tolerances = {"rtol": tol, "atol": tol * problem.atol}

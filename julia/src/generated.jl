@@ -14,16 +14,26 @@ const Float64Function = OpaqueClosure{Arguments, Nothing}
 "True, which the compiler doesn't know: a function that always throws has the type of the others behind it."
 is_called() = Base.inferencebarrier(true)::Bool
 
+close_function(f, ::Nothing) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, u, p, t); nothing)
+close_generated(f, work) = @opaque Arguments (out, u, p, t) -> (is_called() && f(out, t, u, p, work); nothing)
+close_product(f, work) = @opaque ProductArguments (out, v, u, p, t) -> (is_called() && f(out, t, u, p, v, work); nothing)
+close_pullback(f, work) =
+    @opaque PullbackArguments (u_out, p_out, v, u, p, t) -> (is_called() && f(u_out, p_out, t, u, p, v, work); nothing)
+close_second(f, work) = @opaque SecondArguments (u_out, p_out, v, k, s, u, p, t) ->
+    (is_called() && f(u_out, p_out, t, u, p, s, k, v, work); nothing)
+
 "Held while a closure is made: Julia 1.10 crashes where two threads look up the same one's code."
 const CLOSING = Threads.SpinLock()
 
-close_function(f) = @lock CLOSING @opaque Arguments (out, u, p, t) -> (is_called() && f(out, u, p, t); nothing)
-close_generated(f, work) = @lock CLOSING @opaque Arguments (out, u, p, t) -> (is_called() && f(out, t, u, p, work); nothing)
-close_product(f, work) = @lock CLOSING @opaque ProductArguments (out, v, u, p, t) -> (is_called() && f(out, t, u, p, v, work); nothing)
-close_pullback(f, work) =
-    @lock CLOSING @opaque PullbackArguments (u_out, p_out, v, u, p, t) -> (is_called() && f(u_out, p_out, t, u, p, v, work); nothing)
-close_second(f, work) = @lock CLOSING @opaque SecondArguments (u_out, p_out, v, k, s, u, p, t) ->
-    (is_called() && f(u_out, p_out, t, u, p, s, k, v, work); nothing)
+"What one of these makes. The lock is not in them, since they are compiled anew for each f."
+function make_closure(close, @nospecialize(f), work)
+    lock(CLOSING)
+    try
+        return close(f, work)
+    finally
+        unlock(CLOSING)
+    end
+end
 
 "A generated function of `(out, u, p, t)`."
 mutable struct Generated
@@ -34,7 +44,7 @@ end
 
 function (generated::Generated)(out::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        generated.float = close_generated(generated.program.function!, generated.program.work)
+        generated.float = make_closure(close_generated, generated.program.function!, generated.program.work)
     end
     return generated.float(out, u, p, t)
 end
@@ -50,7 +60,7 @@ end
 
 function (generated::GeneratedProduct)(out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        generated.float = close_product(generated.program.function!, generated.program.work)
+        generated.float = make_closure(close_product, generated.program.function!, generated.program.work)
     end
     return generated.float(out, v, u, p, t)
 end
@@ -69,7 +79,7 @@ end
 
 function (generated::GeneratedPullback)(u_out::Vector64, p_out::Vector64, v::Vector64, u::Vector64, p::Vector64, t::Float64)
     if !isdefined(generated, :float)
-        generated.float = close_pullback(generated.program.function!, generated.program.work)
+        generated.float = make_closure(close_pullback, generated.program.function!, generated.program.work)
     end
     return generated.float(u_out, p_out, v, u, p, t)
 end
@@ -86,7 +96,7 @@ end
 
 function (generated::GeneratedSecond)(u_out::Vector64, p_out::Vector64, v::Vector64, k::Vector64, s, u::Vector64, p::Vector64, t)
     if !isdefined(generated, :float)
-        generated.float = close_second(generated.program.function!, generated.program.work)
+        generated.float = make_closure(close_second, generated.program.function!, generated.program.work)
     end
     return generated.float(u_out, p_out, v, k, s, u, p, t)
 end

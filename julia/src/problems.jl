@@ -26,11 +26,11 @@ struct RightHandSide
 end
 
 RightHandSide(f, derivatives = nothing, pullback = nothing) =
-    RightHandSide(close_function(f), f, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
+    RightHandSide(make_closure(close_function, f, nothing), f, derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 
 function RightHandSide(program::Program, derivatives = nothing)
     pullback = program.pullback === nothing ? nothing : GeneratedPullback(program.pullback)
-    f = close_generated(program.function!, program.work)
+    f = make_closure(close_generated, program.function!, program.work)
     return RightHandSide(f, Generic(program), derivatives, pullback, IdDict{Any, Any}(), LinearAlgebra.I)
 end
 

@@ -52,9 +52,12 @@ function factor_step!(memory, f, tableau, step, p)
     restore_factors!(memory.full, step.factors) && return nothing
     Jacobian(f)(J, step.u, p, step.t)
     subtract_from_mass!(J, memory.mass_matrix, 1 / (tableau.gamma * step.h))
-    J isa Matrix ? factor!(memory.full, J) : (memory.sparse[] = lu(J))
+    J isa Matrix ? factor!(memory.full, J) : factor_sparse!(memory.sparse, J)
     return nothing
 end
+
+"Its pattern stays the same, and is analysed once."
+factor_sparse!(factors, J) = factors[] = isassigned(factors) ? lu!(factors[], J) : lu(J)
 
 factors_of(memory) = memory.jacobian isa Matrix ? memory.full : memory.sparse[]
 

@@ -57,24 +57,25 @@ def saving_each_step(engine, patch, path):
 def test_batches_find_the_same_minimum(data, engine, tmp_path, monkeypatch):
     """Killed on the way, too: the draws depend on seed and step only."""
     whole = fit(data, engine, "lbfgs")
-    optimizer = ps.Adam(ps.Cosine(0.2, 1e-3), steps=250)
+    steps = 250 if engine == "diffrax" else 2000  # Julia's 250 may be over before an interrupt is heard
+    optimizer = ps.Adam(ps.Cosine(0.2, 1e-3), steps=steps)
     found = fit(data, engine, optimizer, batch=BATCH, penalty=lambda p: 1e-9 * p.k)
     assert found.loss == pytest.approx(whole.loss, rel=1e-4)
     assert [float(found.p[k]) for k in "km"] == pytest.approx([float(whole.p[k]) for k in "km"], rel=2e-2)
     loss = found.history.loss.values
-    assert found.loss == min(loss[[99, 199, 249]]) and len(loss) == 250
+    assert found.loss == min(loss[[*range(99, steps, 100), steps - 1]]) and len(loss) == steps
     assert np.ptp(loss[200:240]) > 1e-3 * found.loss  # batches differ
 
     class Interrupting(ps.api.fit.ProgressBar):
         def report(self, report):
-            if 0 < report.iteration < 240:
+            if 0 < report.iteration < steps - 10:
                 raise KeyboardInterrupt
 
     again = {"batch": BATCH, "penalty": lambda p: 1e-9 * p.k, "checkpoint": tmp_path / "fit"}
     with monkeypatch.context() as patch, saving_each_step(engine, patch, tmp_path / "hook.jl"):
         patch.setattr("pysciml.api.fit.ProgressBar", Interrupting)
         early = fit(data, engine, optimizer, **again)
-    assert early.status is ps.Status.INTERRUPTED and 0 < early.history.sizes["iteration"] < 250
+    assert early.status is ps.Status.INTERRUPTED and 0 < early.history.sizes["iteration"] < steps
     resumed = fit(data, engine, optimizer, **again)
     assert resumed.problem == found.problem
     np.testing.assert_array_equal(resumed.history.loss, found.history.loss)
