@@ -74,7 +74,7 @@ def scipy(problem):
         more = {} if not problem.is_large else {"jac_sparsity": problem.pattern()}
         if problem.is_large and word == "LSODA":
             more = {"lband": problem.band, "uband": problem.band}
-        for tol in reversed(tolerances_of(problem)):  # LSODA asked for little may never end
+        for tol in reversed(tolerances_of(problem)):  # LSODA, asked for 0.1 of Pleiades, never ends: that comes last
 
             def solve(word=word, tol=tol, more=more):
                 tolerances = {"rtol": tol, "atol": tol * problem.atol}
