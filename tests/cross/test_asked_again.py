@@ -36,7 +36,7 @@ def both(problem, scale, words, **more):
 
 EVENT = {"events": ps.Event(lambda t, u, p: u.x - 0.4, lambda t, u, p: {"x": u.x + p.k}, name="refill")}
 DIAGONAL = {"mass_matrix": np.array([2.0, 1.0])}
-CASES = [(word, {}, {}) for word in ("auto", "Tsit5", "Vern7", "Vern9", "Rodas5P", "Rosenbrock23", "FBDF", "CVODE_BDF")]
+CASES = [(word, {}, {}) for word in ("auto", "Tsit5", "Vern7", "Vern9", "Rodas5P", "Rosenbrock23", "CVODE_BDF")]
 CASES += [(word, EVENT, {}) for word in ("auto", "Tsit5", "Rodas5P")] + [("Rodas5P", DIAGONAL, {})]
 CASES += [
     ("auto", {}, words)
