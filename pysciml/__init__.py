@@ -4,34 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
-from .api.algorithm import Algorithm
-from .api.gradient import gradient
-from .api.objective import Objective, objective
-from .api.sensitivity import Sensitivity
-from .api.solve import solve
-from .datasets.examples import load_example
-from .engines.base import Status
-from .errors import (
-    EngineUnavailable,
-    GradientMismatch,
-    ProblemError,
-    PySciMLError,
-    SolveFailed,
-    TraceError,
-    UnsupportedByEngine,
-)
-from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
-from .fitting.penalties import L2
-from .fitting.trainable import Interval, Positive
-from .networks import MLP
-from .plotting.states import plot_phase, plot_states
-from .problems.events import Event, every
-from .problems.inputs import interpolate
-from .problems.ode import ODEProblem
-from .problems.schedule import Schedule
-from .tracing.grad import grad
 
 if TYPE_CHECKING:
+    from .api.algorithm import Algorithm
     from .api.algorithms import algorithms
     from .api.dense import DenseSolution, dense
     from .api.doctor import doctor
@@ -40,6 +15,8 @@ if TYPE_CHECKING:
     from .api.fit_ensemble import FitEnsemble, fit_ensemble
     from .api.fit_result import FitResult
     from .api.global_sensitivity import global_sensitivity
+    from .api.gradient import gradient
+    from .api.objective import Objective, objective
     from .api.posterior import posterior
     from .api.products import gauss_newton_vector_product, hessian_vector_product
     from .api.profile import profile
@@ -47,70 +24,107 @@ if TYPE_CHECKING:
     from .api.recovered import Recovered
     from .api.sample import sample
     from .api.sensitivities import sensitivities
+    from .api.sensitivity import Sensitivity
+    from .api.solve import solve
     from .api.solve_many import solve_many
     from .api.source import source
     from .api.standard_errors import standard_errors
+    from .datasets.examples import load_example
+    from .engines.base import Status
+    from .errors import (
+        EngineUnavailable,
+        GradientMismatch,
+        ProblemError,
+        PySciMLError,
+        SolveFailed,
+        TraceError,
+        UnsupportedByEngine,
+    )
     from .fitting.batches import Minibatch
+    from .fitting.likelihoods import LogNormal, NegativeBinomial, Normal, Poisson
     from .fitting.optimizers import BFGS, CMAES, LBFGS, Adam, AdamW, LevenbergMarquardt, Lion, RMSProp
+    from .fitting.penalties import L2
     from .fitting.schedules import Cosine, Exponential, Warmup
     from .fitting.strategies import Collocation, GrowingHorizon, MultipleShooting, MultiStart
+    from .fitting.trainable import Interval, Positive
     from .fitting.validation import Holdout
+    from .networks import MLP
     from .plotting.certainty import plot_correlations, plot_profile
     from .plotting.fits import plot_fit, plot_history, plot_residuals
     from .plotting.indices import plot_global_sensitivity
     from .plotting.learnt import plot_learnt
+    from .plotting.states import plot_phase, plot_states
+    from .problems.events import Event, every
+    from .problems.inputs import interpolate
+    from .problems.ode import ODEProblem
+    from .problems.schedule import Schedule
     from .recovery.library import Library
     from .recovery.pysr import PySR
+    from .tracing.grad import grad
 
 __version__ = "0.1.0"
 
-_LATE = {  # what not every script asks for is loaded when it is asked for: importing pysciml stays quick
-    "algorithms": "api.algorithms",
-    "dense": "api.dense",
-    "DenseSolution": "api.dense",
-    "doctor": "api.doctor",
-    "ensemble": "api.ensemble",
-    "fit": "api.fit",
-    "FitResult": "api.fit_result",
-    "Holdout": "fitting.validation",
-    "Minibatch": "fitting.batches",
-    **dict.fromkeys("BFGS CMAES LBFGS Adam AdamW LevenbergMarquardt Lion RMSProp".split(), "fitting.optimizers"),
-    **dict.fromkeys("Cosine Exponential Warmup".split(), "fitting.schedules"),
-    **dict.fromkeys("Collocation GrowingHorizon MultipleShooting MultiStart".split(), "fitting.strategies"),
-    "fit_ensemble": "api.fit_ensemble",
-    "FitEnsemble": "api.fit_ensemble",
-    "gauss_newton_vector_product": "api.products",
-    "global_sensitivity": "api.global_sensitivity",
-    "hessian_vector_product": "api.products",
-    "Library": "recovery.library",
-    "plot_correlations": "plotting.certainty",
-    "plot_fit": "plotting.fits",
-    "plot_global_sensitivity": "plotting.indices",
-    "plot_history": "plotting.fits",
-    "plot_learnt": "plotting.learnt",
-    "plot_profile": "plotting.certainty",
-    "plot_residuals": "plotting.fits",
-    "posterior": "api.posterior",
-    "profile": "api.profile",
-    "PySR": "recovery.pysr",
-    "recover": "api.recover",
-    "Recovered": "api.recovered",
-    "sample": "api.sample",
-    "sensitivities": "api.sensitivities",
-    "solve_many": "api.solve_many",
-    "source": "api.source",
-    "standard_errors": "api.standard_errors",
+_WORDS = {  # what is in which module, loaded when it is asked for: importing pysciml stays quick
+    "api.algorithm": "Algorithm",
+    "api.algorithms": "algorithms",
+    "api.dense": "DenseSolution dense",
+    "api.doctor": "doctor",
+    "api.ensemble": "ensemble",
+    "api.fit": "fit",
+    "api.fit_ensemble": "FitEnsemble fit_ensemble",
+    "api.fit_result": "FitResult",
+    "api.global_sensitivity": "global_sensitivity",
+    "api.gradient": "gradient",
+    "api.objective": "Objective objective",
+    "api.posterior": "posterior",
+    "api.products": "gauss_newton_vector_product hessian_vector_product",
+    "api.profile": "profile",
+    "api.recover": "recover",
+    "api.recovered": "Recovered",
+    "api.sample": "sample",
+    "api.sensitivities": "sensitivities",
+    "api.sensitivity": "Sensitivity",
+    "api.solve": "solve",
+    "api.solve_many": "solve_many",
+    "api.source": "source",
+    "api.standard_errors": "standard_errors",
+    "datasets.examples": "load_example",
+    "engines.base": "Status",
+    "errors": "EngineUnavailable GradientMismatch ProblemError PySciMLError SolveFailed TraceError UnsupportedByEngine",
+    "fitting.batches": "Minibatch",
+    "fitting.likelihoods": "LogNormal NegativeBinomial Normal Poisson",
+    "fitting.optimizers": "Adam AdamW BFGS CMAES LBFGS LevenbergMarquardt Lion RMSProp",
+    "fitting.penalties": "L2",
+    "fitting.schedules": "Cosine Exponential Warmup",
+    "fitting.strategies": "Collocation GrowingHorizon MultiStart MultipleShooting",
+    "fitting.trainable": "Interval Positive",
+    "fitting.validation": "Holdout",
+    "networks": "MLP",
+    "plotting.certainty": "plot_correlations plot_profile",
+    "plotting.fits": "plot_fit plot_history plot_residuals",
+    "plotting.indices": "plot_global_sensitivity",
+    "plotting.learnt": "plot_learnt",
+    "plotting.states": "plot_phase plot_states",
+    "problems.events": "Event every",
+    "problems.inputs": "interpolate",
+    "problems.ode": "ODEProblem",
+    "problems.schedule": "Schedule",
+    "recovery.library": "Library",
+    "recovery.pysr": "PySR",
+    "tracing.grad": "grad",
 }
+_MODULE_OF = {word: module for module, words in _WORDS.items() for word in words.split()}
 
 
 def __getattr__(name: str):
-    if name not in _LATE:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LATE[name]}", __name__), name)
+    value = globals()[name] = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    return value
 
 
 def __dir__():
-    return [*globals(), *_LATE]
+    return [*globals(), *_MODULE_OF]
 
 
 __all__ = [

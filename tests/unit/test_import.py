@@ -11,7 +11,7 @@ import pytest
 import pysciml
 
 RUNTIMES = ("jax", "jaxlib", "diffrax", "optax", "equinox", "juliacall", "juliapkg", "matplotlib", "scipy", "tqdm")
-SHARE = 0.15
+SHARE = 0.05
 TIMER = """
 from time import process_time
 start = process_time()
