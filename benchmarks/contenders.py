@@ -15,15 +15,16 @@ LARGE_TOLERANCES = [1e-3, 1e-4, 1e-5, 1e-6]
 MOST_STEPS = 10**6
 LARGEST_DENSE = 5_000  # states; larger dense Jacobians are said, not tried
 
+STIFF = ["Rodas5P", "Rodas5", "Rodas5Pe", "Rodas4", "Rodas6P", "Rosenbrock23", "FBDF", "KenCarp4"]
 METHODS = {  # by kind of problem: not stiff, stiff, large
     "pysciml": (
         ["Tsit5", "Vern7", "Vern9"],
-        ["Rodas5P", "Rodas4", "Rodas6P", "Rosenbrock23", "FBDF", "KenCarp4"],
+        STIFF,
         ["FBDF", "KenCarp4", "Rodas5P"],
     ),
     "julia": (
         ["Tsit5", "Vern7", "Vern9"],
-        ["Rodas5P", "Rodas4", "Rodas6P", "Rosenbrock23", "FBDF", "KenCarp4"],
+        STIFF,
         ["FBDF", "KenCarp4", "Rodas5P"],
     ),
     "scipy": (["RK45", "DOP853", "LSODA"], ["LSODA", "BDF", "Radau"], ["BDF"]),

@@ -48,12 +48,12 @@ class SolveRequest:
     mass_matrix: np.ndarray | None = None  # (state, state), or (state,) if diagonal: M du/dt = f; None: the identity
     events: tuple[FlatEvent, ...] = ()  # those of one moment fire in this order
     device: str = "cpu"  # where the model is computed: "cpu" or "gpu"
-    origin: "SolveRequest | None" = field(default=None, init=False)  # what it differs from in u0 and p only
+    memory: dict = field(default_factory=dict, init=False, repr=False)  # what engines keep for the next of its like
 
     def with_values(self, u0: np.ndarray, p: np.ndarray) -> "SolveRequest":
-        """The same for another initial state and other parameters; engines keep what they make of the origin."""
+        """The same for another initial state and other parameters; they share their ``memory``."""
         other = object.__new__(SolveRequest)
-        vars(other).update(vars(self), u0=u0, p=p, origin=self.origin or self)
+        vars(other).update(vars(self), u0=u0, p=p)
         return other
 
     @cached_property

@@ -102,12 +102,18 @@ function add_event(events, condition, effect, times, rows, u_index, p_index, is_
     return Events(push!(copy(events.list), event))
 end
 
-"A solve that may be asked with many initial values and parameters, and the words that ran in the last one, if that succeeded."
+"""
+A solve that may be asked with many initial values and parameters, the words that ran in the last one, if that succeeded, and what
+is asked and found again: initial states and parameters; states at save times, and statistics.
+"""
 mutable struct Prepared
     const worker::Worker
     const span::NTuple{2, Float64}
     const spec::String
     ran::String
+    const given::Vector64
+    const found::Vector64
+    const counts::Vector{Int}
 end
 
 """
@@ -122,7 +128,8 @@ function prepare_solve(
     f = with_mass(RightHandSide(program), mass_matrix)
     events = something(events, NO_EVENTS)
     options = make_options(rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events)
-    return Prepared(make_worker(f, options, floats(saveat), Int(n)), (Float64(t0), Float64(t1)), string(spec), "")
+    worker = make_worker(f, options, floats(saveat), Int(n))
+    return Prepared(worker, (Float64(t0), Float64(t1)), string(spec), "", Vector64(), Vector64(), collect(NOTHING_DONE))
 end
 
 """
@@ -134,28 +141,43 @@ events, also of each firing the time, the event (from 0), and the parameters tha
 """
 solve_request(program, u0, p, arguments...) = solve_values(prepare_solve(program, length(u0), arguments...), floats(u0), floats(p))
 
-"The same prepared to be asked again, and its answer."
+"""
+The same prepared for `solve_again`, its answer, and where what it is given, finds and counts is for as long as it is there.
+"""
 function solve_and_keep(program, u0, p, arguments...)
     prepared = prepare_solve(program, length(u0), arguments...)
-    return prepared, solve_again(prepared, u0, p)
+    (; worker, given, found, counts) = prepared
+    resize!(given, length(u0) + length(p))
+    resize!(found, length(worker.rows.u))
+    answer = solve_like_last!(prepared, floats(u0), floats(p))
+    return prepared, answer, Int(pointer(given)), Int(pointer(found)), Int(pointer(counts))
 end
 
-"The same for a prepared solve; of one that differs from the last in numbers only, states and behind them the statistics."
-function solve_again(prepared, u0, p)
+"The answer of a prepared solve for what it was given; nothing where that differs from the last in numbers only: they are what it found."
+function solve_again(prepared)
+    n = size(prepared.worker.rows.u, 1)
+    return solve_like_last!(prepared, prepared.given[1:n], prepared.given[(n + 1):end])
+end
+
+function solve_like_last!(prepared, u0, p)
     answer = _, u, name, ran, _, counts, _ = solve_values(prepared, u0, p)
     (; rows, options) = prepared.worker
     is_success = name == "Success"
     is_like_last = is_success && ran == prepared.ran && rows.is_used && rows.n == length(rows.times) && isempty(options.events)
     prepared.ran = is_success ? ran : ""
-    return is_like_last ? vcat(vec(u), counts) : answer
+    is_like_last || return answer
+    copyto!(prepared.found, u)
+    copyto!(prepared.counts, counts)
+    return nothing
 end
 
-"`solve_request`'s answer for the first column of initial states and parameters, and those of `solve_again` for the others."
+"`solve_request`'s answer for the first column of initial states and parameters, and for others that are like the last what is found."
 function solve_requests(program, u0, p, arguments...)
     prepared = prepare_solve(program, size(u0, 1), arguments...)
-    own(answer::Tuple) = map(x -> x isa Array ? copy(x) : x, answer) # the next one writes to these
-    own(numbers) = numbers
-    return Any[own(solve_again(prepared, u0[:, k], p[:, k])) for k in axes(u0, 2)]
+    resize!(prepared.found, length(prepared.worker.rows.u))
+    own(answer) = map(x -> x isa Array ? copy(x) : x, answer) # the next one writes to these
+    own(::Nothing) = copy(prepared.found), copy(prepared.counts)
+    return Any[own(solve_like_last!(prepared, u0[:, k], p[:, k])) for k in axes(u0, 2)]
 end
 
 function solve_values(prepared::Prepared, u0, p)

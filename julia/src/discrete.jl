@@ -206,10 +206,7 @@ end
 
 "The solve whose steps go to a path, by the integrator of the last one if that was kept."
 function solve_into!(path, kept, o, u0, p)
-    if kept !== nothing && kept.integrator !== nothing
-        start_solve!(o.word, o.options, length(u0))
-        return solve_next!(kept, u0, p, o.options)
-    end
+    is_warm(kept) && return solve_next!(kept, o.word, o.options, u0, p)
     problem = make_problem(o.f, u0, p, (o.t0, last_time(o)))
     return solve_problem(problem, o.word, o.options; everystep = false, record = path, kept)
 end

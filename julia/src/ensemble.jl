@@ -70,11 +70,8 @@ end
 "A solution into a worker's rows, by the integrator of the last one if that was kept."
 function solve_worker!(worker, spec, u0, p, span)
     worker.rows.n = 0
-    worker.rows.is_used = worker.kept.integrator !== nothing # else the solver says whether
-    if worker.rows.is_used
-        start_solve!(spec, worker.options, length(u0))
-        return solve_next!(worker.kept, u0, p, worker.options)
-    end
+    worker.rows.is_used = is_warm(worker.kept) # else the solver says whether
+    worker.rows.is_used && return solve_next!(worker.kept, spec, worker.options, u0, p)
     return solve_problem(make_problem(worker.f, u0, p, span), spec, worker.options; record = worker.rows, worker.kept)
 end
 

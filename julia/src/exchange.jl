@@ -105,18 +105,27 @@ call_many(calls) = Any[call_named(call...) for call in calls]
 """
     exchange(cells, n)
 
-Make the call that a list of `n` cells describes; where Python finds its answer. Of an error this is its message and the
-places where it arose.
+Make the call that a list of `n` cells describes; where Python finds its answer, null where that is nothing. Of an error this is its
+message and the places where it arose.
 """
-function exchange(cells::Ptr{Cell}, n::Int)
+exchange(cells::Ptr{Cell}, n::Int) = write_answer() do
+    call = Incoming(cells, Ptr{UInt8}(cells + n * sizeof(Cell)))
+    return call_named((read_value(call)::Vector{Any})...)
+end
+
+"The same of `solve_again` for the prepared solve of a key."
+exchange_again(key::Int) = write_answer(() -> solve_again(HELD[key]::Prepared))
+
+function write_answer(call::F) where {F}
     empty!(CELLS)
     empty!(BYTES)
     empty!(FAR_ARRAYS)
     start_clock!()
     current_task().logstate === nothing && silence() # a thread's first call
     try
-        call = Incoming(cells, Ptr{UInt8}(cells + n * sizeof(Cell)))
-        write_value(call_named((read_value(call)::Vector{Any})...))
+        answer = call()
+        answer === nothing && return Ptr{Int}(C_NULL)
+        write_value(answer)
     catch error
         empty!(CELLS)
         push!(CELLS, Cell(ERROR, 0, 0, 0))
@@ -133,13 +142,13 @@ function give_up(key)
 end
 
 """
-Where Python finds `exchange`, the interrupt flag and the time allowed (64-bit integers), the progress numbers, and Julia's
+Where Python finds `exchange` and `exchange_again`, the interrupt flag and the time allowed (64-bit integers), the progress numbers, and Julia's
 own functions by which a thread says that it is out of Julia's memory, so that another's garbage collection need not wait
 for it, or in it again.
 """
 function addresses()
-    entry = @cfunction(exchange, Ptr{Int}, (Ptr{Cell}, Int))
+    entries = (@cfunction(exchange, Ptr{Int}, (Ptr{Cell}, Int)), @cfunction(exchange_again, Ptr{Int}, (Int,)))
     data = (pointer_from_objref(INTERRUPT), pointer_from_objref(ALLOWED), pointer(PROGRESS))
     doors = (cglobal(:jl_gc_safe_enter), cglobal(:jl_gc_unsafe_enter))
-    return join(UInt.((entry, data..., doors...)), ' ')
+    return join(UInt.((entries..., data..., doors...)), ' ')
 end

@@ -42,8 +42,12 @@ function solve_first!(kept, problem, algorithm, keywords)
     return solution
 end
 
+"Whether there is one that is kept."
+is_warm(kept) = kept !== nothing && kept.integrator !== nothing
+
 "The same for other initial values and parameters, by the integrator that was kept: what throws is not used again."
-function solve_next!(kept, u0, p, options)
+function solve_next!(kept, spec, options, u0, p)
+    start_solve!(spec, options, length(u0))
     integrator, kept.integrator = kept.integrator, nothing
     solution = solve_renewed!(integrator, kept.start, u0, p, options)
     kept.integrator = integrator
@@ -81,7 +85,7 @@ end
 
 "Begin with other values as SciML's `init` ends; its `reinit!` leaves some of what the last solve did."
 function renew!(integrator, start, u0, p)
-    foreach(set_plain!, holders(integrator), start)
+    map(set_plain!, holders(integrator), start) # which is unrolled, as `foreach` is not
     set_plain!(integrator.stats, NO_STEPS)
     restart!(choice_of(integrator.alg))
     integrator.dt = integrator.dtpropose = integrator.dtcache

@@ -149,8 +149,8 @@ def ensemble(
         check_keywords("ensemble", unknown, ["over", *(ensemble.__kwdefaults__ or ())])
     check_switches(progress, True, "dataset")
     _check_parallel(parallel)
-    steps = {"tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps, "max_seconds": max_seconds}
-    request, shown = recall_request("ensemble", problem, algorithm, saveat, {"rtol": rtol, "atol": atol, **steps})
+    steps = tstops, dt, dtmax, max_steps, max_seconds
+    request, shown = recall_request("ensemble", problem, algorithm, saveat, rtol, atol, *steps)
     check_numbers(device, dtype, parallel, rtol)
     if saveat is None:
         start, end = problem.t_span

@@ -12,7 +12,7 @@ from ..engines.choose import choose_engine, engine_capabilities
 from ..errors import ProblemError, SolveFailed
 from ..problems.flat import flatten_model
 from ..problems.ode import ODEProblem
-from ..problems.spelled import spell
+from ..problems.spelled import Spelled
 from ..problems.times import check_times, read_shown_times
 from ..problems.units import check_same_unit
 from ..requests import SolveRequest
@@ -109,9 +109,8 @@ def solve(
     if unknown:
         check_keywords("solve", unknown, ["algorithm", *(solve.__kwdefaults__ or ())])
     check_switches(progress, check, output)
-    limits = {"max_steps": max_steps, "max_seconds": max_seconds, "progress": progress, "device": device}
-    words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, **limits}
-    request, shown = recall_request("solve", problem, algorithm, saveat, words)
+    limits = max_steps, max_seconds, progress, device
+    request, shown = recall_request("solve", problem, algorithm, saveat, rtol, atol, tstops, dt, dtmax, *limits)
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     raw = chosen.solve(request)
@@ -125,18 +124,19 @@ def solve(
     return answer
 
 
-def recall_request(function, problem, algorithm, saveat, words):
-    """What :func:`make_request` made of the same words for this problem, or for one with other values, or makes now."""
-    spelled = spell((algorithm, saveat, *words.values()), Algorithm)
-    if spelled is None or not isinstance(problem, ODEProblem):
-        return make_request(function, problem, algorithm, saveat, **words)
-    values = problem.u0_values, problem.p_values
-    last, last_values, request, shown = problem.memory.get("request", (None, None, None, None))
-    if last != spelled:
-        request, shown = make_request(function, problem, algorithm, saveat, **words)
-        problem.memory["request"] = spelled, values, request, shown
-    elif last_values[0] is not values[0] or last_values[1] is not values[1]:
-        request = request.with_values(*values)
+def recall_request(function, problem, *given):
+    """What :func:`make_request` made of the same arguments for this problem, or one with other values, or makes now."""
+    if not isinstance(problem, ODEProblem):
+        return make_request(function, problem, *given)
+    last = problem.memory.get("request")
+    if last is None or not last[0].is_like(given):
+        spelled, made = Spelled(given, Algorithm), make_request(function, problem, *given)
+        if spelled.can_last:
+            problem.memory["request"] = spelled, (problem.u0_values, problem.p_values), *made
+        return made
+    _, (u0, p), request, shown = last
+    if u0 is not problem.u0_values or p is not problem.p_values:
+        request = request.with_values(problem.u0_values, problem.p_values)
     return request, shown
 
 
@@ -145,7 +145,6 @@ def make_request(
     problem,
     algorithm,
     saveat,
-    *,
     rtol,
     atol,
     tstops,
@@ -224,10 +223,13 @@ def _check_steps(dt, dtmax, max_steps, max_seconds):
         raise ProblemError(f"max_steps must be a positive integer, got {max_steps!r}")
 
 
+_FLAGS = (bool, np.bool_)
+
+
 def check_switches(progress, check, output) -> None:
     """ProblemError for words and flags that can't be."""
     for name, value in (("progress", progress), ("check", check)):
-        if not isinstance(value, bool | np.bool_):
+        if not isinstance(value, _FLAGS):
             raise ProblemError(f"{name} must be True or False, got {value!r}")
     if output not in ("dataset", "arrays"):
         raise ProblemError(

@@ -73,11 +73,10 @@ def solve_many(
     """
     check_keywords("solve_many", unknown, ["changes", "algorithm", *(solve_many.__kwdefaults__ or ())])
     check_switches(False, check, output)
-    words = {"rtol": rtol, "atol": atol, "tstops": tstops, "dt": dt, "dtmax": dtmax, "max_steps": max_steps}
-    words["max_seconds"] = max_seconds
-    request, _ = make_request("solve_many", problem, algorithm, saveat, **words)
+    words = algorithm, saveat, rtol, atol, tstops, dt, dtmax, max_steps, max_seconds
+    request, _ = make_request("solve_many", problem, *words)
     problems = [_change(problem, change, f"changes[{k}]") for k, change in enumerate(_read_changes(changes))]
-    pairs = [recall_request("solve_many", each, algorithm, saveat, words) for each in problems]
+    pairs = [recall_request("solve_many", each, *words) for each in problems]
     chosen = choose_engine(engine)
     check_capabilities(chosen, request.needs, engine_capabilities())
     requests = [request for request, _ in pairs]

@@ -379,6 +379,8 @@ def check_capabilities(
     engine: AbstractEngine, needs: frozenset[Capability], others: dict[str, frozenset[Capability]]
 ) -> None:
     """UnsupportedByEngine for the first need that the engine lacks, naming an engine of ``others`` that has it."""
+    if needs <= engine.capabilities:
+        return
     for need in sorted(needs - engine.capabilities):
         known = [name for name, capabilities in others.items() if need in capabilities]
         words = sorted(c.word for c in engine.capabilities if c.kind == need.kind)

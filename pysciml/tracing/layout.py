@@ -62,6 +62,9 @@ class Layout:
 
     def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Arrays by name, with leading axes kept: ``(..., size)`` gives ``(..., *shape)``."""
+        if len(self.entries) == 1:
+            (entry,) = self.entries
+            return {entry.name: flat.reshape(flat.shape[:-1] + entry.shape)}
         return {e.name: flat[..., e.slice].reshape(flat.shape[:-1] + e.shape) for e in self.entries}
 
 

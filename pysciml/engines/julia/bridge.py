@@ -19,10 +19,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable
+from threading import get_ident
+from time import perf_counter
 from typing import Any
 
 from ...errors import EngineUnavailable, PySciMLError, UnsupportedByEngine
-from .embed import EmbeddedJulia, JuliaError, Packed
+from .embed import Asked, EmbeddedJulia, JuliaError, Packed
 from .route import Route, apply_route
 
 PATIENCE = 1.0  # seconds that an interrupted call is given for its partial result
@@ -41,7 +43,7 @@ class _Call:
 
     __slots__ = ("answer", "error", "is_done", "is_interrupted", "like", "what")
 
-    def __init__(self, what: Packed | Route, like: Hashable = None):
+    def __init__(self, what: Packed | Asked | Route, like: Hashable = None):
         self.what, self.like = what, like
         self.answer: Any = None
         self.error: BaseException | None = None
@@ -96,13 +98,13 @@ class Bridge:
 
     def call(
         self,
-        name: str | Packed,
+        what: str | Packed | Asked,
         *arguments,
         has_partial: bool = False,
         watch: Callable[[list[float]], None] | None = None,
         like: Hashable = None,
     ):
-        """The result of one of ``julia/src/bridge.jl``'s functions, by its name or packed with its arguments.
+        """The result of one of ``julia/src/bridge.jl``'s functions, by its name or as a call that is ready.
 
         Calls with the same ``like`` are expected to take about the same time; a function called with one must leave
         nothing behind, since it may be called twice. ``watch`` is given the progress numbers a few times a second. On
@@ -117,12 +119,13 @@ class Bridge:
             In a forked child.
         """
         self._check_process()
-        packed = name if isinstance(name, Packed) else Packed(name, arguments)
-        if like in self._quick and watch is None and self._is_free_here():
-            answer = self._call_here(packed, like)
+        call = Packed(what, arguments) if isinstance(what, str) else what
+        # a thread may make calls itself if it is the main one, and Julia is free
+        if like in self._quick and watch is None and get_ident() == _MAIN.ident and not self._turn.locked():
+            answer = self._call_here(call, like)
             if answer is not _TOO_LATE:
                 return answer
-        job = _Call(packed, like)
+        job = _Call(call, like)
         self._jobs.put(job)
         try:
             if not _is_soon(job.is_done):
@@ -156,32 +159,28 @@ class Bridge:
             del job
         julia.stop()
 
-    def _is_free_here(self):
-        """Whether this thread may make calls: it is the main one, and Julia is free."""
-        return threading.get_ident() == _MAIN.ident and not self._turn.locked()
-
-    def _call_here(self, packed, like):
+    def _call_here(self, call, like):
         """The answer of a call that this thread makes; ``_TOO_LATE`` if that did not come soon."""
         with self._turn:  # should it be taken just now, the wait for it hears Ctrl-C
             try:
-                answer = self._make(packed, like, allowed=_ALLOWED)
+                answer = self._make(call, like, allowed=_ALLOWED)
             except PySciMLError:
                 if self._julia.flag.value == _IS_LATE:
                     return _TOO_LATE
                 raise
             return _TOO_LATE if self._julia.flag.value == _IS_LATE else answer
 
-    def _make(self, packed, like, is_interrupted=False, allowed=0):
+    def _make(self, call, like, is_interrupted=False, allowed=0):
         julia = self._julia
         julia.flag.value, julia.allowed.value = int(is_interrupted), allowed
-        start = time.perf_counter()
+        start = perf_counter()
         try:
-            return julia.call(packed)
+            return call.make(julia)
         except JuliaError as error:
-            raise _read_error(packed.name, error.message.strip().splitlines()[0]) from error
+            raise _read_error(call.name, error.message.strip().splitlines()[0]) from error
         finally:
             if like is not None:
-                note = self._quick.add if time.perf_counter() - start < QUICK else self._quick.discard
+                note = self._quick.add if perf_counter() - start < QUICK else self._quick.discard
                 note(like)
 
     def _serve(self, julia, job):
@@ -213,9 +212,9 @@ def _is_soon(lock):
 
     A look may take as long as another thread keeps the core, so looks are bounded by time, not number.
     """
-    end = time.perf_counter() + AWAKE
+    end = perf_counter() + AWAKE
     while not lock.acquire(blocking=False):
-        if time.perf_counter() > end:
+        if perf_counter() > end:
             return False
         time.sleep(0)
     return True

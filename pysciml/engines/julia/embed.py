@@ -6,6 +6,7 @@ compiles its conversions in each process, and loading it invalidates compiled so
 """
 
 import ctypes
+import math
 import os
 import struct
 import subprocess
@@ -56,6 +57,10 @@ class Packed:
         self.name, self.message, self.n_cells = name, b"".join((*cells, data)), len(cells)
         self._arguments = arguments  # handles among them are not given up before this
 
+    def make(self, julia: "EmbeddedJulia") -> Any:
+        """What the function gives."""
+        return julia.call(self)
+
     def with_vectors(self, *vectors: np.ndarray) -> "Packed":
         """The same call with other numbers in its last arguments, vectors of floats."""
         data = b"".join([vector.tobytes() for vector in vectors])
@@ -63,6 +68,35 @@ class Packed:
         other.name, other.n_cells, other._arguments = self.name, self.n_cells, self._arguments
         other.message = self.message[: len(self.message) - len(data)] + data
         return other
+
+
+class Asked:
+    """A solve that was prepared, asked again: its numbers cross by memory that Julia shares, at three places."""
+
+    __slots__ = ("_counts", "_found", "_given", "_prepared", "name")
+
+    def __init__(self, prepared: Handle, places: Sequence[int], n_given: int, shape: tuple[int, ...], n_counts: int):
+        self.name = "solve_again"
+        self._prepared = prepared  # that memory is Julia's for as long as there is the handle
+        self._given = _share(places[0], (n_given,), ctypes.c_double)
+        self._found = _share(places[1], shape, ctypes.c_double)
+        self._counts = _share(places[2], (n_counts,), ctypes.c_int64)
+
+    def give(self, u0: np.ndarray, p: np.ndarray) -> None:
+        """Ask for other initial states and parameters."""
+        self._given[: u0.size] = u0
+        self._given[u0.size :] = p
+
+    def make(self, julia: "EmbeddedJulia") -> Any:
+        """States and statistics, where they are all that differs from the last answer; else the answer."""
+        answer = julia.call_again(self._prepared.key)
+        return (self._found.copy(), self._counts.tolist()) if answer is None else answer
+
+
+def _share(address, shape, kind):
+    """Numbers in Julia's memory."""
+    n = math.prod(shape)
+    return np.frombuffer((kind * n).from_address(address), kind).reshape(shape) if n else np.zeros(shape)
 
 
 class EmbeddedJulia:
@@ -83,8 +117,9 @@ class EmbeddedJulia:
             self._lib = _start(library, folder, [executable, f"--project={project}", *options], image)
         self._run('Base.require(Main, :CompilerSupportLibraries_jll); ""')  # before a Python package brings its own
         self._run('import PySciML; ""')
-        entry, flag, allowed, progress, leave, enter = map(int, self._run("PySciML.addresses()").split())
+        entry, again, flag, allowed, progress, leave, enter = map(int, self._run("PySciML.addresses()").split())
         self._exchange = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64)(entry)
+        self._again = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(again)
         self.flag = ctypes.c_int64.from_address(flag)
         self.allowed = ctypes.c_int64.from_address(allowed)
         self.progress = (ctypes.c_double * 8).from_address(progress)
@@ -93,7 +128,16 @@ class EmbeddedJulia:
 
     def call(self, call: Packed):
         """What a call gives: numbers, texts, copies of arrays, handles, tuples."""
-        cells, data = _copy_answer(self._exchange(call.message, call.n_cells))
+        return self._read_answer(self._exchange(call.message, call.n_cells))
+
+    def call_again(self, key: int):
+        """What a prepared solve gives of the numbers that it was given; None if that is where it was asked to be."""
+        return self._read_answer(self._again(key))
+
+    def _read_answer(self, places):
+        if places is None:
+            return None
+        cells, data = _copy_answer(places)
         value = _unpack(iter(cells), data, self._release)
         if len(data) > _FREE_AT_ONCE or any(kind >= FAR for kind, *_ in cells):
             self.call(Packed("give_up", [0]))

@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Hashable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -38,7 +37,7 @@ from .checks import (
     stop_times,
 )
 from .devices import WHY_EXPLICIT, for_device, load_device, objective_for_device
-from .embed import Handle, Packed
+from .embed import Asked, Handle, Packed
 from .ensemble import STIFF, choose_lanes, columns_of, find_order, read_ensemble, stiff_request
 from .environment import is_compiled
 from .equations import search_equations
@@ -51,7 +50,6 @@ from .precompile import compile_packages, say_on_stderr
 from .route import find_route, install
 from .status import read_return_code
 
-_NO_BAR = nullcontext()
 _MOST_KEPT = 250_000  # numbers of a solve that is kept for the next one
 _VECTORS = 50  # of the size of a state, of which a method may make use
 _STATISTICS = ("steps", "rejected", "function_evaluations", "jacobian_evaluations", "linear_solves")
@@ -70,31 +68,37 @@ class JuliaEngine(AbstractEngine):
     def __init__(self, bridge: Bridge):
         self._bridge = bridge
         self._load = Loader(bridge)
-        self._kept: WeakKeyDictionary[SolveRequest, _Kept] = WeakKeyDictionary()
 
     def solve(self, request: SolveRequest) -> RawSolution:
-        origin = request.origin or request
-        kept, is_small = self._kept.get(origin), _is_small(request)
+        kept = request.memory.pop(self, None)  # only what ends well is kept: interrupts may come anywhere
         if kept is None:
-            like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
-            call = Packed("solve_and_keep" if is_small else "solve_request", self._solve_arguments(request))
-        else:
-            like, call = kept.like, kept.call.with_vectors(request.u0, request.p)
-        self._kept.pop(origin, None)  # an interrupt may come between any two lines: only what ends well is kept
-        with _progress_bar(request) if request.progress else _NO_BAR as watch:
-            answer = self._bridge.call(call, has_partial=True, watch=watch, like=like)
-        if kept is None and is_small:
-            prepared, answer = answer
-            kept = _Kept(like, Packed("solve_again", (prepared, floats(request.u0), floats(request.p))))
-        solution = self._read_solution(request, answer, kept and kept.last)
-        if kept is not None:
-            kept.last = solution
-            self._kept[origin] = kept
+            return self._solve_first(request)
+        kept.call.give(request.u0, request.p)
+        solution = kept.last = self._read_solution(request, self._call_solve(request, kept.call, kept.like), kept.last)
+        request.memory[self] = kept
         return solution
 
+    def _solve_first(self, request):
+        like = request.program.hash, request.algorithm, request.algorithm_options, _size(request.saveat)
+        arguments = self._solve_arguments(request)
+        if not _is_small(request):
+            return self._read_solution(request, self._call_solve(request, Packed("solve_request", arguments), like))
+        prepared, answer, *places = self._call_solve(request, Packed("solve_and_keep", arguments), like)
+        solution = self._read_solution(request, answer)
+        shape = 1, _n_times(request), request.u0.size
+        call = Asked(prepared, places, request.u0.size + request.p.size, shape, len(_STATISTICS))
+        request.memory[self] = _Kept(like, call, solution)
+        return solution
+
+    def _call_solve(self, request, call, like):
+        if not request.progress:
+            return self._bridge.call(call, has_partial=True, like=like)
+        with _progress_bar(request) as watch:
+            return self._bridge.call(call, has_partial=True, watch=watch, like=like)
+
     def solve_many(self, requests: Sequence[SolveRequest]) -> list[RawSolution]:
-        first = requests[0].origin or requests[0]
-        if all((request.origin or request) is first for request in requests):
+        first = requests[0]
+        if all(request.memory is first.memory for request in requests):
             f, _, _, *others = self._solve_arguments(first)
             columns = (np.stack([getattr(request, name) for request in requests], axis=1) for name in ("u0", "p"))
             answers = self._bridge.call("solve_requests", f, *columns, *others, has_partial=True)
@@ -103,6 +107,8 @@ class JuliaEngine(AbstractEngine):
             answers = self._bridge.call("call_many", calls, has_partial=True)
         solutions: list[RawSolution] = []
         for request, answer in zip(requests, answers, strict=True):
+            if len(answer) == 2:
+                answer = answer[0].reshape(solutions[-1].u.shape), answer[1].tolist()
             solutions.append(self._read_solution(request, answer, solutions[-1] if solutions else None))
         return solutions
 
@@ -111,11 +117,10 @@ class JuliaEngine(AbstractEngine):
         events = self._load.events(request.events) if request.events else None
         return *self._arguments(request), *_options(request), *(_mass(request) or (None,)), events
 
-    def _read_solution(self, request, answer, last):
-        if isinstance(answer, np.ndarray):  # states, and statistics behind them: all else is as in the last one
-            n = len(answer) - len(_STATISTICS)
-            counts = dict(zip(_STATISTICS, map(int, answer[n:].tolist()), strict=True))
-            return last.with_values(answer[:n].reshape(last.u.shape), counts)
+    def _read_solution(self, request, answer, last=None):
+        if len(answer) == 2:  # states and statistics: all else is as in the last one
+            u, counts = answer
+            return last.with_values(u, dict(zip(_STATISTICS, counts, strict=True)))
         t, u, code, ran, message, counts, stop, *fired = answer
         status = read_return_code(code)
         return RawSolution(
@@ -297,15 +302,17 @@ class _Kept:
 
     __slots__ = ("call", "last", "like")
 
-    def __init__(self, like: Hashable, call: Packed):
-        self.like, self.call = like, call
-        self.last: RawSolution | None = None
+    def __init__(self, like: Hashable, call: Asked, last: RawSolution):
+        self.like, self.call, self.last = like, call, last
 
 
 def _is_small(request):
     """Whether its states and a method's vectors may be kept for the next solve."""
-    n_times = 0 if request.saveat is None else request.saveat.size
-    return request.u0.size * (n_times + _VECTORS) < _MOST_KEPT
+    return request.u0.size * (_n_times(request) + _VECTORS) < _MOST_KEPT
+
+
+def _n_times(request):
+    return 0 if request.saveat is None else request.saveat.size
 
 
 def _reason(asked, ran, device="cpu"):
