@@ -56,6 +56,9 @@ class SolveRequest:
         vars(other).update(vars(self), u0=u0, p=p)
         return other
 
+    def __getstate__(self):
+        return vars(self) | {"memory": {}}  # what is kept is of this process
+
     @cached_property
     def needs(self) -> frozenset[Capability]:
         kinds = {"root" if event.times is None else "preset" for event in self.events}

@@ -142,9 +142,9 @@ function give_up(key)
 end
 
 """
-Where Python finds `exchange` and `exchange_again`, the interrupt flag and the time allowed (64-bit integers), the progress numbers, and Julia's
-own functions by which a thread says that it is out of Julia's memory, so that another's garbage collection need not wait
-for it, or in it again.
+Where Python finds `exchange` and `exchange_again`, the interrupt flag and the time allowed (64-bit integers), the progress
+numbers, and Julia's own functions by which a thread says that it is out of Julia's memory, so that another's garbage collection
+need not wait for it, or in it again.
 """
 function addresses()
     entries = (@cfunction(exchange, Ptr{Int}, (Ptr{Cell}, Int)), @cfunction(exchange_again, Ptr{Int}, (Int,)))

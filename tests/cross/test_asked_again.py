@@ -1,5 +1,8 @@
 """A solve that is asked again, with the same values or others, gives to the last bit what a new one gives."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from support.engines import require_engine
@@ -72,6 +75,27 @@ def test_answers_share_no_memory():
     for k, ds in zip(SCALES, many, strict=True):
         new = ps.solve(problem.remake(p={"k": k}), "Tsit5", saveat=[0.0, 2.0], engine="julia")
         assert ds.identical(new), f"k = {k}"
+
+
+def test_threads_ask_at_the_same_time():
+    problem = build(1.0)
+    scales = np.linspace(0.5, 2.0, 40)
+
+    def last(problem):
+        return ps.solve(problem, "Tsit5", saveat=[2.0], engine="julia", output="arrays")[1]["x"]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda scale: last(remake(problem, scale)), scales))
+    assert np.array_equal(found, [last(build(scale)) for scale in scales])
+
+
+def test_what_is_kept_stays_in_its_process():
+    problem = build(1.0)
+    for _ in range(2):
+        expected = ps.solve(problem, "Tsit5", saveat=[2.0], engine="julia")
+    *_, request, _ = problem.memory["request"]
+    assert request.memory and not pickle.loads(pickle.dumps(request)).memory
+    assert ps.solve(problem, "Tsit5", saveat=[2.0], engine="julia").identical(expected)
 
 
 def test_what_is_large_is_not_kept():
