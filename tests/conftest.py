@@ -1,14 +1,29 @@
 """Fixtures for all tests, and the last line of a run."""
 
+import gc
 import importlib
 import os
 import signal
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subprocesses too
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")  # JAX's second CPU stands for a GPU
+
+
+def xla_flags() -> str:
+    """JAX's second CPU stands for a GPU; loops are written as before JAX 0.7, which compiles twice as fast."""
+    flags = "--xla_force_host_platform_device_count=2"
+    try:
+        major, minor = (int(part) for part in version("jax").split(".")[:2])
+    except PackageNotFoundError:
+        return flags
+    return f"{flags} --xla_cpu_use_fusion_emitters=false" if (major, minor) >= (0, 7) else flags
+
+
+os.environ.setdefault("XLA_FLAGS", xla_flags())
+gc.set_threshold(100_000, 20, 50)  # JAX's tracing makes many objects and little garbage
 
 from support.engines import ENGINES, RAN, engines_line, require_engine, required_engines  # noqa: E402
 
@@ -36,6 +51,24 @@ def pytest_collection_modifyitems(items):
         return next((k for k, start in enumerate(ORDER) if path.startswith(start)), len(ORDER))
 
     items.sort(key=rank)
+
+
+# Files of one process: Julia compiles the derivatives of a method once for all of them.
+TOGETHER = {"tests/cross/test_inputs.py": "tests/cross/test_gradients.py"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute files as ``--dist loadfile`` does, but those of ``TOGETHER`` as one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+
+    class Scheduling(importlib.import_module("xdist.scheduler").LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(params=ENGINES)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import require_engine
+from support.engines import require_engine, users_environment
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 def run_example(name, folder) -> str:
     script = next(file for file in EXAMPLES if file.stem == name)
-    done = subprocess.run([sys.executable, script, folder], cwd=folder, capture_output=True, text=True, timeout=570)
+    command, words = [sys.executable, script, folder], {"cwd": folder, "env": users_environment()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=570, **words)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

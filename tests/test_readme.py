@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.engines import require_engine
+from support.engines import require_engine, users_environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,7 +18,8 @@ def read_blocks(text):
 
 def run(text, folder):
     require_engine("diffrax")
-    done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, timeout=280)
+    command, words = [sys.executable, "-c", text], {"cwd": folder, "env": users_environment()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, **words)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -36,6 +36,11 @@ def require_engine(name: str) -> str:
     return name
 
 
+def users_environment() -> dict[str, str]:
+    """This process' environment without what the tests set for JAX."""
+    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+
+
 def engines_line() -> str:
     """One line: which engines ran, in how many tests, and why the others did not."""
     parts = []
