@@ -39,7 +39,7 @@ def pytest_configure():
 # Several processes take files in this order: what takes longest first, and beside the first use of Julia, which
 # compiles its package for two minutes, what needs no Julia.
 FREE = "architecture property unit/ir unit/tracing unit/problems unit/fitting unit/engines/test_diffrax".split()
-ORDER = ["test_examples", *FREE, "startup", "cross"]
+ORDER = ["test_examples", *FREE, "unit/api/test_fit", "startup", "cross"]
 
 
 def pytest_collection_modifyitems(items):

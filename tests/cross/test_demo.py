@@ -25,10 +25,10 @@ def test_learns_from_four_of_five_seeds(engine):
     assert sum(error <= BAR for error in worst) >= 4, worst
 
 
-@pytest.mark.parametrize("engine", ["julia", "diffrax"])
-def test_demo_writes_its_files(engine, tmp_path, capsys):
-    require_engine(engine)
-    table = demo.run_demo(engine=engine, folder=tmp_path, progress=False)
+def test_demo_writes_its_files(tmp_path, capsys):
+    """On Julia; on diffrax the files of the command, in tests/startup/test_cli.py."""
+    require_engine("julia")
+    table = demo.run_demo(engine="julia", folder=tmp_path, progress=False)
     with xr.open_dataset(tmp_path / "hare_lynx.nc", engine="h5netcdf") as ds:
         assert list(ds.source.values) == ["observed", "universal", "classical"]
         np.testing.assert_array_equal(ds.time.values, np.arange(1900, 1921))

@@ -58,15 +58,9 @@ def central_differences(objective, x, steps):
     return np.array(gradient)
 
 
+# what "auto" becomes for small problems is held against differences in tests/cross/test_gradients.py
 @pytest.mark.parametrize(
-    ("name", "sensitivity"),
-    [
-        ("lotka_volterra", "forward"),
-        ("robertson", "checkpointed"),
-        ("robertson", "forward"),
-        ("hires", "forward"),
-        ("neural", "checkpointed"),
-    ],
+    ("name", "sensitivity"), [("robertson", "checkpointed"), ("hires", "forward"), ("neural", "checkpointed")]
 )
 def test_gradient_agrees_with_central_differences(name, sensitivity):
     case = CASES[name]
