@@ -36,12 +36,34 @@ def network():
     return ps.ODEProblem(f, {"x": 1.0, "y": 1.0}, (0.0, 10.0), {"net": ps.MLP(2, 2, width=16, depth=1)})
 
 
-CASES = {"Lotka-Volterra": lotka_volterra, "each its own rate": lotka_volterra, "network 2-16-2": network}
+def robertson():
+    """Stiff: three rates, the same for all; start values differ."""
+
+    def f(t, u, p):
+        slow, fast, back = p.k1 * u.x, p.k2 * u.y**2, p.k3 * u.y * u.z
+        return {"x": back - slow, "y": slow - back - fast, "z": fast}
+
+    return ps.ODEProblem(f, {"x": 1.0, "y": 0.0, "z": 0.0}, (0.0, 1e5), {"k1": 0.04, "k2": 3e7, "k3": 1e4})
+
+
+CASES = {
+    "Lotka-Volterra": lotka_volterra,
+    "each its own rate": lotka_volterra,
+    "network 2-16-2": network,
+    "Robertson": robertson,
+}
+STIFF = {"julia": "Rodas5P", "diffrax": "Kvaerno5"}
 
 
 def make(case, n, engine):
     """The objective of a case over so many experiments."""
     rng, run = np.random.default_rng(0), np.arange(n)
+    if case == "Robertson":
+        times = np.logspace(-5, 5, 20)
+        over = {"x": xr.DataArray(rng.uniform(0.8, 1.2, n), {"run": run}, "run")}
+        values = {name: (("run", "time"), rng.uniform(0.0, 1.0, (n, times.size))) for name in "xz"}
+        data, words = xr.Dataset(values, {"run": run, "time": times}), {"algorithm": STIFF[engine], "atol": 1e-9}
+        return ps.objective(robertson(), data, over=over, engine=engine, verify="never", **words)
 
     def draw(low, high):
         return xr.DataArray(rng.uniform(low, high, n), {"run": run}, "run")

@@ -36,10 +36,11 @@ function load_model(program, entries, rows, columns, n, is_sparse, time, product
 end
 
 "The same of several lanes, whose derivatives are those of all lanes, each entry of the Jacobian of one lane for all of them."
-function load_wide_model(program, entries, rows, columns, n, n_lanes, time, product)
+function load_wide_model(program, entries, rows, columns, n, n_lanes, time, product, second = nothing)
     rows, columns = collect(Int, rows) .+ 1, collect(Int, columns) .+ 1
     prototype = make_lane_matrix(Int(n), Int(n_lanes))
-    derivatives = Derivatives(Generated(entries), rows, columns, prototype, Generated(time), GeneratedProduct(product), nothing)
+    second = second === nothing ? nothing : GeneratedSecond(second)
+    derivatives = Derivatives(Generated(entries), rows, columns, prototype, Generated(time), GeneratedProduct(product), second)
     return RightHandSide(program, derivatives)
 end
 

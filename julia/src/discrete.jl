@@ -24,7 +24,7 @@ const TABLEAUS = Dict{String, Union{Tableau, RosenbrockTableau}}()
 tableau_of(spec) = get!(() -> method_of(spec) in ROSENBROCK ? read_rosenbrock(spec) : read_tableau(spec), TABLEAUS, spec)
 
 "What reversing a step works with: values and cotangents of its stages, weights, and a few states and parameters."
-struct StepMemory{J, M}
+struct StepMemory{J, F, M}
     k::Vector{Vector64}
     cotangents::Vector{Vector64}
     weights::Vector64
@@ -35,22 +35,25 @@ struct StepMemory{J, M}
     total::Vector64
     factors::Factors
     column::Vector64
-    jacobian::J # the matrix of an implicit step, full or sparse
-    full::FullFactors{Float64} # its factors, if it is full
-    sparse::Ref{Any} # and if it is sparse
+    jacobian::J # the matrix of an implicit step: full, sparse or of lanes
+    full::F # its factors, if it is not sparse
+    sparse::Ref{Any} # and if it is
     mass_matrix::M
 end
 
 function StepMemory(f, tableau, n, m, blocks)
-    n_rows = tableau isa Tableau ? 0 : n
-    is_sparse = n_rows > 0 && has_sparse_jacobian(f)
-    jacobian = is_sparse ? similar(union_pattern(f.derivatives.prototype, f.mass_matrix)) : zeros(n_rows, n_rows)
+    jacobian = tableau isa Tableau ? zeros(0, 0) : step_matrix(f, n)
     stages() = [zeros(n) for _ in tableau.b]
     column = zeros(count_factors(blocks))
     return StepMemory(
         stages(), stages(), zero(tableau.b), (zeros(n) for _ in 1:4)..., zeros(m), Factors(blocks), column, jacobian,
-        FullFactors(zeros(n_rows, n_rows)), Ref{Any}(), f.mass_matrix
+        jacobian isa SparseMatrixCSC ? nothing : make_factors(jacobian), Ref{Any}(), f.mass_matrix
     )
+end
+
+function step_matrix(f, n)
+    has_sparse_jacobian(f) && return similar(union_pattern(f.derivatives.prototype, f.mass_matrix))
+    return f.derivatives.prototype isa LaneMatrix ? similar(f.derivatives.prototype) : zeros(n, n)
 end
 
 "One step of a solution: where it begins and ends, and the stages and factors that the solution has kept."

@@ -76,7 +76,8 @@ function suiting_parts(o, lanes, places)
     is_used[places] .= true
     first = o.parts[lanes.order[findfirst(k -> is_used[k], lanes.order)]]
     key(part) = (part.word, part.sensitivity, part.rows, part.factor)
-    suits = first.word in EXPLICIT && first.sensitivity == "discrete" && last_time(first) > first.t0
+    is_known = first.word in EXPLICIT || first.word in ROSENBROCK && lanes.tasks[1].wide.f.derivatives !== nothing
+    suits = is_known && first.sensitivity == "discrete" && last_time(first) > first.t0
     return suits ? filter(k -> is_used[k] && key(o.parts[k]) == key(first), lanes.order) : Int[]
 end
 

@@ -129,7 +129,7 @@ function solve_factored!(x, factors::LaneFactors, b)
         end
     end
     for k in 1:n, i in (k + 1):n
-        subtract_lanes!(x, A, i, k)
+        subtract_lanes!(x, i, A, i, k, k)
     end
     @inbounds for k in n:-1:1
         start = (k - 1) * n_lanes
@@ -137,15 +137,44 @@ function solve_factored!(x, factors::LaneFactors, b)
             x[start + lane] *= A[lane, k, k]
         end
         for i in 1:(k - 1)
-            subtract_lanes!(x, A, i, k)
+            subtract_lanes!(x, i, A, i, k, k)
         end
     end
     return x
 end
 
-@inline function subtract_lanes!(x, A, i, k)
+LinearAlgebra.ldiv!(factors::LaneFactors, x::AbstractVector) = solve_factored!(x, factors, x)
+
+"Solve with the transposed matrix of each lane."
+function solve_transposed!(factors::LaneFactors, x)
+    A, order = factors.blocks, factors.order
+    n_lanes, n, _ = size(A)
+    @inbounds for k in 1:n
+        for i in 1:(k - 1)
+            subtract_lanes!(x, k, A, i, k, i)
+        end
+        start = (k - 1) * n_lanes
+        @simd ivdep for lane in 1:n_lanes
+            x[start + lane] *= A[lane, k, k]
+        end
+    end
+    for k in n:-1:1, i in (k + 1):n
+        subtract_lanes!(x, k, A, i, k, i)
+    end
+    @inbounds for k in n:-1:1
+        factors.is_moved[k] || continue
+        for lane in 1:n_lanes
+            here, there = (k - 1) * n_lanes + lane, (order[lane, k] - 1) * n_lanes + lane
+            x[here], x[there] = x[there], x[here]
+        end
+    end
+    return x
+end
+
+"`x[to] -= A[i, k] * x[from]` in each lane."
+@inline function subtract_lanes!(x, to, A, i, k, from)
     n_lanes = size(A, 1)
-    to, from = (i - 1) * n_lanes, (k - 1) * n_lanes
+    to, from = (to - 1) * n_lanes, (from - 1) * n_lanes
     @inbounds @simd ivdep for lane in 1:n_lanes
         x[to + lane] -= A[lane, i, k] * x[from + lane]
     end

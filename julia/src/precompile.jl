@@ -120,9 +120,7 @@ end
 
 "A sum of two objectives, solved as lanes of one problem."
 function run_sample_lanes(word)
-    f = hold_sample("load_right_hand_side", hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK), Int[]))
-    pairs = hold_sample("load_pullback", load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PULLBACK), Int[])
-    wide = hold_sample("load_right_hand_side", pairs)
+    f, wide, pairs = load_sample_lanes(word)
     parametrization = hold_sample("load_pullback", load_sample(SAMPLE_PARAMETERS), load_sample(SAMPLE_RETURN), Int[])
     parts = map(1:2) do _
         hold_sample(
@@ -139,6 +137,17 @@ function run_sample_lanes(word)
         call_sample("stage_request", total, SAMPLE_X, false, [1, 1], 1.0, "adam", 2, [0.01, 0.01], Inf, Float64[], zeros(Int, 0, 0), "")
     end
     return nothing
+end
+
+"A right-hand side, that of two lanes, and what is observed of them."
+function load_sample_lanes(word)
+    f = hold_sample("load_pullback", load_sample(SAMPLE_TEXT), load_sample(SAMPLE_PULLBACK), Int[])
+    pairs = hold_sample("load_pullback", load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PULLBACK), Int[])
+    is_stiff(word) || return hold_sample("load_right_hand_side", f), hold_sample("load_right_hand_side", pairs), pairs
+    entries, product, second = load_sample(SAMPLE_ENTRIES), load_sample(SAMPLE_PRODUCT), load_sample(SAMPLE_SECOND)
+    derivatives = (entries, product, second)
+    return hold_sample("load_model", f, entries, [0, 1], [0, 1], 2, false, derivatives...),
+        hold_sample("load_wide_model", pairs, entries, [0, 1], [0, 1], 2, 2, derivatives...), pairs
 end
 
 "What must not be left in an image."
@@ -177,7 +186,7 @@ end
         run_sample_fit("Rodas5P", "discrete"; is_sparse = true)
         run_sample_fit("Tsit5", "discrete"; blocks = [0, 1, 1, 0, 1, 1, 1, 0, 2, 2]) # a product of factors, and a factor
         run_sample_fit("auto", "auto")
-        foreach(run_sample_lanes, ("Tsit5", "Vern7", "Vern9"))
+        foreach(run_sample_lanes, ("Tsit5", "Vern7", "Vern9", "Rodas5P"))
     end
     forget_samples()
 end

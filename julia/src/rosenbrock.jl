@@ -52,22 +52,26 @@ function factor_step!(memory, f, tableau, step, p)
     restore_factors!(memory.full, step.factors) && return nothing
     Jacobian(f)(J, step.u, p, step.t)
     subtract_from_mass!(J, memory.mass_matrix, 1 / (tableau.gamma * step.h))
-    J isa Matrix ? factor!(memory.full, J) : factor_sparse!(memory.sparse, J)
+    J isa SparseMatrixCSC ? factor_sparse!(memory.sparse, J) : factor!(memory.full, J)
     return nothing
 end
 
 "Its pattern stays the same, and is analysed once."
 factor_sparse!(factors, J) = factors[] = isassigned(factors) ? lu!(factors[], J) : lu(J)
 
-factors_of(memory) = memory.jacobian isa Matrix ? memory.full : memory.sparse[]
+factors_of(memory) = memory.jacobian isa SparseMatrixCSC ? memory.sparse[] : memory.full
 
 "`J = factor * M - J`; a sparse J has the places of M."
 function subtract_from_mass!(J, M, factor)
-    entries = J isa SparseMatrixCSC ? nonzeros(J) : J
+    entries = entries_of(J)
     entries .= .-entries
     add_mass!(J, M, factor)
     return J
 end
+
+entries_of(J) = J
+entries_of(J::SparseMatrixCSC) = nonzeros(J)
+entries_of(J::LaneMatrix) = J.blocks
 
 add_mass!(J, M, factor) = (J .+= factor .* M; nothing)
 function add_mass!(J, ::LinearAlgebra.UniformScaling, factor)

@@ -314,6 +314,7 @@ end
     A.blocks[1, 1, 1] = 0.0
     factors = PySciML.factor!(PySciML.LaneFactors(A), A)
     @test PySciML.solve_factored!(zeros(32), factors, b) ≈ Matrix(A) \ b
+    @test PySciML.solve_transposed!(factors, copy(b)) ≈ Matrix(A)' \ b
     @test count(!iszero, A) == 8 * 4 * 4 - 1 && A[9, 1] == A.blocks[1, 2, 1] && A[9, 2] == 0.0
 end
 

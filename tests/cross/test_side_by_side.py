@@ -51,19 +51,22 @@ def one_by_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "engine, loss, rtol, trainable",
+    "engine, algorithm, loss, rtol, trainable",
     [
-        ("julia", "nmse", 1e-12, ["k", "net", "a"]),
-        ("julia", NORMAL, 1e-12, ["k", "net", "a"]),
-        ("julia", NORMAL, 1e-12, ["net", "a"]),  # what differs is known
-        ("diffrax", NORMAL, 1e-6, ["k", "a"]),  # compiles sooner
+        ("julia", "Tsit5", "nmse", 1e-12, ["k", "net", "a"]),
+        ("julia", "Tsit5", NORMAL, 1e-12, ["k", "net", "a"]),
+        ("julia", "Tsit5", NORMAL, 1e-12, ["net", "a"]),  # what differs is known
+        ("julia", "Rodas5P", NORMAL, 1e-12, ["k", "net", "a"]),
+        ("julia", "Rodas5P", NORMAL, 1e-12, ["net", "a"]),
+        ("diffrax", "Tsit5", NORMAL, 1e-6, ["k", "a"]),  # compiles sooner
     ],
 )
-def test_the_gradient_is_the_sum_of_the_single_ones(engine, loss, rtol, trainable, one_by_one):
+def test_the_gradient_is_the_sum_of_the_single_ones(engine, algorithm, loss, rtol, trainable, one_by_one):
     """Lanes take steps together, which tight tolerances make as good as equal; under vmap each has its own."""
     require_engine(engine)
-    words = {"loss": loss, "rtol": rtol, "atol": rtol, "trainable": trainable}
+    words = {"loss": loss, "rtol": rtol, "atol": rtol, "trainable": trainable, "algorithm": algorithm}
     together, alone = make(engine, **words), one_by_one(engine, **words)
+    assert "side by side" in together.reason and "side by side" not in alone.reason
     for x in (together.x0, together.x0 + 0.1 * np.random.default_rng(1).standard_normal(together.x0.size)):
         (value, gradient), (expected, slope) = together(x), alone(x)
         assert value == pytest.approx(expected, rel=1e-10) == together.value(x)
@@ -72,12 +75,46 @@ def test_the_gradient_is_the_sum_of_the_single_ones(engine, loss, rtol, trainabl
             np.testing.assert_array_equal(together(x)[1], gradient)
 
 
-def test_errors_of_lanes_are_no_larger_than_one_by_one(one_by_one):
+@pytest.mark.parametrize("algorithm", ["Tsit5", "Rodas5P"])
+def test_errors_of_lanes_are_no_larger_than_one_by_one(algorithm, one_by_one):
     require_engine("julia")
     exact = make("julia", rtol=1e-12, atol=1e-12)
-    slope = exact(exact.x0)[1]
-    errors = [np.linalg.norm(one(exact.x0)[1] - slope) for one in (make("julia"), one_by_one("julia"))]
+    slope, both = exact(exact.x0)[1], (make, one_by_one)
+    errors = [np.linalg.norm(one("julia", algorithm=algorithm)(exact.x0)[1] - slope) for one in both]
     assert 0 < errors[0] <= 1.1 * errors[1]
+
+
+def make_robertson(engine, **words):
+    """Initial states and a rate of each, so that pivots of lanes differ."""
+    rng, times = np.random.default_rng(2), np.logspace(-4, 4, 6)
+
+    def f(t, u, p):
+        slow, fast, back = p.k * u.a, 3e7 * p.q * u.b**2, 1e4 * u.b * u.c
+        return {"a": back - slow, "b": slow - back - fast, "c": fast}
+
+    problem = ps.ODEProblem(f, {"a": 1.0, "b": 0.0, "c": 0.0}, (0.0, 1e4), {"k": 0.04, "q": 1.0})
+    values = {name: (("run", "time"), rng.uniform(0.5, 1.0, (N, times.size))) for name in ("a", "c")}
+    data = xr.Dataset(values, {**RUN, "time": times})
+    words = {"trainable": ["k", "q"], "over": {"a": draw(rng, 0.5, 1.5), "q": draw(rng, 0.5, 2.0)}} | words
+    return ps.objective(problem, data, engine=engine, loss=NORMAL, verify="never", **words)
+
+
+def test_stiff_experiments():
+    """By another method, one by one: their gradients by the other engine's steps, and differences."""
+    require_engine("julia")
+    require_engine("diffrax")
+    lanes = make_robertson("julia", algorithm="Rodas5P", rtol=1e-9, atol=1e-12)
+    automatic = make_robertson("julia", rtol=1e-9, atol=1e-12)
+    other = make_robertson("diffrax", algorithm="Kvaerno5", rtol=1e-9, atol=1e-12)
+    assert "side by side" in lanes.reason and "side by side" in automatic.reason
+    x = lanes.x0 + 0.05 * np.random.default_rng(3).standard_normal(lanes.x0.size)
+    (value, gradient), (expected, slope) = lanes(x), other(x)
+    assert value == pytest.approx(expected, rel=1e-8)
+    for found in (slope, automatic(x)[1]):
+        np.testing.assert_allclose(gradient, found, rtol=1e-6, atol=1e-6 * np.abs(gradient).max())
+    v = np.random.default_rng(4).standard_normal(x.size)
+    ahead, behind = (lanes.value(x + step * v) for step in (1e-5, -1e-5))
+    assert (ahead - behind) / 2e-5 == pytest.approx(gradient @ v, rel=1e-5)
 
 
 def test_one_that_fails_is_a_rejected_step(engine):
@@ -101,7 +138,7 @@ def test_one_that_fails_is_a_rejected_step(engine):
     assert float(result.p.c) == pytest.approx(1.1, abs=0.1)
 
 
-@pytest.mark.parametrize("words", [{"algorithm": "Rodas5P"}, {"sensitivity": "forward"}, {"loss": "whole"}])
+@pytest.mark.parametrize("words", [{"algorithm": "Rodas4"}, {"sensitivity": "forward"}, {"loss": "whole"}])
 def test_what_lanes_are_not_for_is_solved_one_by_one(words):
     require_engine("julia")
     if words.get("loss") == "whole":

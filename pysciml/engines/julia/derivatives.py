@@ -1,6 +1,6 @@
 """Which derivatives of a right-hand side are generated, and in which form: decided by size and density."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -71,17 +71,18 @@ class Wide:
 
     program: Program
     lanes: int
-    has_wide_parameters: bool
     derivatives: Derivatives | None = None
 
 
 @lru_cache(maxsize=64)
-def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: bool) -> Wide | None:
-    """A right-hand side of several lanes, with derivatives for a stiff method; None if its Jacobian is too large."""
-    varied = range(program.inputs[2].shape[0]) if has_wide_parameters else ()
+def widen(program: Program, lanes: int, varied: Sequence[int], is_stiff: bool) -> Wide | None:
+    """A right-hand side of several lanes, each with its own of the parameters at the places ``varied``.
+
+    With derivatives for a stiff method; None if its Jacobian is too large.
+    """
     wide = widen_program(program, lanes, varied)
     if not is_stiff:
-        return Wide(wide, lanes, has_wide_parameters)
+        return Wide(wide, lanes)
     if wide.nodes[wide.outputs[0].node].size > FEW_WIDE_STATES * lanes:
         return None
     found = _unroll_jacobian(simplify_program(expand_networks(program)))
@@ -90,7 +91,7 @@ def widen(program: Program, lanes: int, has_wide_parameters: bool, is_stiff: boo
     entries, rows, columns = found
     entries = widen_program(entries, lanes, varied)
     derivatives = Derivatives(entries, rows, columns, False, time_gradient(wide), jvp(wide, ["u"]))
-    return Wide(wide, lanes, has_wide_parameters, derivatives)
+    return Wide(wide, lanes, derivatives)
 
 
 class Pullback(NamedTuple):

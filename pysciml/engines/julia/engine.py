@@ -149,7 +149,7 @@ class JuliaEngine(AbstractEngine):
             self._load.model(solve.program, solve.algorithm),
             None if wide is None else self._load.lanes(wide),
             0 if wide is None else wide.lanes,
-            wide is not None and wide.has_wide_parameters,
+            wide is not None and p.shape[1] > 1,
             None if solve.mass_matrix is None else floats(solve.mass_matrix),
             self._load.events(solve.events) if solve.events else None,
             u0,

@@ -65,7 +65,8 @@ def _find_lanes(request):
         return None
     has_wide_parameters = bool((request.p != request.p[0]).any())
     lanes = _count_lanes(request, has_wide_parameters)
-    return widen(request.solve.program, lanes, has_wide_parameters, _is_stiff(request.solve)) if lanes else None
+    varied = range(request.p.shape[1]) if has_wide_parameters else range(0)
+    return widen(request.solve.program, lanes, varied, _is_stiff(request.solve)) if lanes else None
 
 
 def find_order(request: EnsembleRequest, lanes: int) -> np.ndarray | None:

@@ -132,16 +132,17 @@ class Loader:
             self._models[key] = self._bridge.call("load_right_hand_side", self._right_hand_side(program, vjp))
         return self._models[key]
 
-    def lanes(self, wide: Wide) -> Handle:
+    def lanes(self, wide: Wide, vjp: str | None = None) -> Handle:
         """The compiled right-hand side of several lanes, with its derivatives if there are some."""
         found = wide.derivatives
         if found is None:
-            return self.plain(wide.program)
-        key = wide.program.hash, None, True
+            return self.plain(wide.program, vjp)
+        key = wide.program.hash, vjp, True
         if key not in self._models:
+            second = derive_second(wide.program) if vjp == GENERATED else None
             self._models[key] = self._bridge.call(
                 "load_wide_model",
-                self.program(wide.program),
+                self._right_hand_side(wide.program, vjp),
                 self.program(found.entries),
                 found.rows,
                 found.columns,
@@ -149,6 +150,7 @@ class Loader:
                 wide.lanes,
                 self.program(found.time),
                 self.program(found.product),
+                None if second is None else self.program(second.program, second.added),
             )
         return self._models[key]
 

@@ -12,8 +12,9 @@ from ..alike import order_alike
 from .bridge import Bridge
 from .catalogue import METHODS
 from .checks import EXPLICIT, GENERATED, is_adaptive, stop_times
+from .derivatives import Wide, widen
 from .embed import Handle
-from .ensemble import LANES, MOST_PARAMETERS, MOST_STATES
+from .ensemble import LANES, MOST_PARAMETERS, MOST_STATES, STIFF
 from .loading import Loader
 
 MANY = 32  # experiments, from which on they are solved so: two groups of the least lanes that pay
@@ -29,9 +30,8 @@ class WideObjective:
     neighbours are alike; ``stops`` are the stop times of all.
     """
 
-    program: Program
+    model: Wide
     observe: Program | None
-    lanes: int
     varied: np.ndarray
     is_fixed: bool
     order: np.ndarray
@@ -40,24 +40,25 @@ class WideObjective:
 
 def add_lanes(bridge: Bridge, load: Loader, handle: Handle, request: SumRequest) -> int:
     """Have the parts of a sum solved as lanes where they can be: how many at once, 0 for none."""
-    wide = widen_objective(request)
+    word, _ = bridge.call("chosen_words", handle)
+    wide = widen_objective(request, is_stiff=word == STIFF)
     if wide is None:
         return 0
     bridge.call(
         "add_lanes!",
         handle,
-        load.plain(wide.program, GENERATED),
+        load.lanes(wide.model, GENERATED),
         None if wide.observe is None else load.reversed(wide.observe),
-        wide.lanes,
+        wide.model.lanes,
         wide.varied,
         wide.is_fixed,
         wide.order,
         wide.stops,
     )
-    return wide.lanes
+    return wide.model.lanes
 
 
-def widen_objective(request: SumRequest) -> WideObjective | None:
+def widen_objective(request: SumRequest, is_stiff: bool) -> WideObjective | None:
     """The lanes of a sum of objectives; None where it is of few, or they don't suit it."""
     parts = request.parts
     if len(parts) < MANY or not all(map(_is_simple, parts)) or len({_shape(part) for part in parts}) > 1:
@@ -65,22 +66,33 @@ def widen_objective(request: SumRequest) -> WideObjective | None:
     first = parts[0]
     values, varied = _compare_parameters(request)
     size = first.solve.u0.size
-    most = next((n for n in LANES if n * size < MOST_STATES and n * len(varied) <= MOST_PARAMETERS), 0)
-    if most < LEAST:
+    fits = [n for n in LANES if n >= LEAST and n * size < MOST_STATES and n * len(varied) <= MOST_PARAMETERS]
+    if not fits:
         return None
-    groups = max(2, -(-len(parts) // most))
-    in_group = -(-len(parts) // groups)
-    lanes = 4 * -(-in_group // 4)  # which fill a processor's vectors
+    lanes, in_group = _share_out(len(parts), fits, is_stiff)
+    model = widen(first.solve.program, lanes, tuple(varied.tolist()), is_stiff)
+    if model is None:
+        return None
     observe = None if first.observe is None else widen_program(first.observe, lanes, varied)
     return WideObjective(
-        program=widen_program(first.solve.program, lanes, varied),
+        model=model,
         observe=observe,
-        lanes=lanes,
         varied=varied,
         is_fixed=all(_is_fixed(part.parametrization, varied) for part in parts),
         order=order_alike(values, in_group),
         stops=np.unique(np.concatenate([stop_times(part.solve) for part in parts])),
     )
+
+
+def _share_out(n, fits, is_stiff):
+    """How many lanes groups have, as equal ones as can be, and how many of them are experiments."""
+    if is_stiff:  # a matrix of lanes has a power of two: the one that leaves the fewest empty
+        lanes = min((m for m in fits if n > m), key=lambda m: (-(-n // m) * m, -m))
+        groups = -(-n // lanes)
+    else:
+        groups = max(2, -(-n // fits[0]))
+    in_group = -(-n // groups)
+    return lanes if is_stiff else 4 * -(-in_group // 4), in_group  # four fill a processor's vectors
 
 
 def _is_fixed(parametrization, varied):
@@ -99,12 +111,13 @@ def _is_fixed(parametrization, varied):
 
 
 def _is_simple(part):
-    """Whether an experiment's steps may be those of an explicit method, reversed, and its loss is a sum over times."""
+    """Whether an experiment's steps may be those of a method of lanes, reversed, and its loss is a sum over times."""
     solve = part.solve
     is_plain = solve.mass_matrix is None and not solve.events and is_adaptive(solve) and solve.device == "cpu"
-    is_explicit = solve.algorithm == "auto" or solve.algorithm in EXPLICIT and METHODS[solve.algorithm].is_continuous
+    is_explicit = solve.algorithm in EXPLICIT and METHODS[solve.algorithm].is_continuous
+    is_known = solve.algorithm in ("auto", STIFF) and not solve.algorithm_options or is_explicit
     is_reversed = part.sensitivity in ("auto", "discrete") and part.vjp == GENERATED
-    return is_plain and is_explicit and is_reversed and part.whole is None and not part.n_path
+    return is_plain and is_known and is_reversed and part.whole is None and not part.n_path
 
 
 def _shape(part):
