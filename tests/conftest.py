@@ -53,8 +53,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
-# Files of one process: Julia compiles the derivatives of a method once for all of them.
-TOGETHER = {"tests/cross/test_inputs.py": "tests/cross/test_gradients.py"}
+# Files of one process, which compiles once what Julia needs for both: derivatives of a method, the methods themselves.
+TOGETHER = {
+    "tests/cross/test_inputs.py": "tests/cross/test_gradients.py",
+    "tests/cross/test_solvers.py": "tests/cross/test_algorithms.py",
+}
 
 
 @pytest.hookimpl(optionalhook=True)
