@@ -13,13 +13,16 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a screen, in subp
 
 
 def xla_flags() -> str:
-    """JAX's second CPU stands for a GPU; loops are written as before JAX 0.7, which compiles twice as fast."""
+    """JAX's second CPU stands for a GPU; loops are written as before JAX 0.7, which compiles twice as fast.
+
+    XLA ends a process that gives a flag which it does not know, so only versions that were tried are given this one.
+    """
     flags = "--xla_force_host_platform_device_count=2"
     try:
         major, minor = (int(part) for part in version("jax").split(".")[:2])
     except PackageNotFoundError:
         return flags
-    return f"{flags} --xla_cpu_use_fusion_emitters=false" if (major, minor) >= (0, 7) else flags
+    return f"{flags} --xla_cpu_use_fusion_emitters=false" if (0, 7) <= (major, minor) <= (0, 10) else flags
 
 
 os.environ.setdefault("XLA_FLAGS", xla_flags())
