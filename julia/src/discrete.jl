@@ -53,7 +53,7 @@ end
 
 function step_matrix(f, n)
     has_sparse_jacobian(f) && return similar(union_pattern(f.derivatives.prototype, f.mass_matrix))
-    return f.derivatives.prototype isa LaneMatrix ? similar(f.derivatives.prototype) : zeros(n, n)
+    return has_lanes(f) ? similar(f.derivatives.prototype) : zeros(n, n)
 end
 
 "One step of a solution: where it begins and ends, and the stages and factors that the solution has kept."

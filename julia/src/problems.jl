@@ -157,7 +157,7 @@ function make_function(f, T, n, mass_matrix)
     if has_sparse_jacobian(f)
         jac_prototype = union_pattern(convert(SparseMatrixCSC{T, Int}, f.derivatives.prototype), mass_matrix)
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, derivatives..., mass_matrix)
-    elseif f.derivatives !== nothing && f.derivatives.prototype isa LaneMatrix
+    elseif has_lanes(f)
         jac_prototype = f.derivatives.prototype
         ODEFunction{true, SciMLBase.FullSpecialize}(f; jac = Jacobian(f), jac_prototype, sparsity = nothing, derivatives...)
     elseif n <= LARGEST_JACOBIAN
@@ -175,3 +175,4 @@ union_pattern(prototype, mass_matrix) = prototype
 union_pattern(prototype, mass_matrix::SparseMatrixCSC) = prototype .+ abs.(mass_matrix)
 
 has_sparse_jacobian(f) = f.derivatives !== nothing && f.derivatives.prototype isa SparseMatrixCSC
+has_lanes(f) = f.derivatives !== nothing && f.derivatives.prototype isa LaneMatrix

@@ -26,6 +26,13 @@ struct Act
     events::Events
 end
 
+"Steps that are recorded are reversed by their stages."
+function is_looked_into(look::Watch, time)
+    isempty(look.events) || return true
+    look.record isa Rows && return look.record.next <= time
+    return !(look.record isa Path)
+end
+
 function (look::Watch)(u, t, integrator)
     must_stop = watch(u, t, integrator) || (!isempty(look.events) && must_act!(look.events, integrator))
     look.record === nothing || add_step!(look.record, integrator, look.events.is_cut)

@@ -67,9 +67,15 @@ function take_rosenbrock_step!(integrator, cache, repeat_step, size)
         DiffEqBase.calculate_residuals!(atmp, cache.du, uprev, u, opts.abstol, opts.reltol, opts.internalnorm, t, Tight())
         integrator.EEst = opts.internalnorm(atmp, t)
     end
-    opts.calck && write_interpolant!(integrator.k, tab.H, ks, size)
+    opts.calck && has_values(opts, t + 1.5 * dt) && write_interpolant!(integrator.k, tab.H, ks, size)
     return nothing
 end
+
+"May values within a step be asked for that ends before a time? SciML makes what gives them wherever there is a callback."
+has_values(opts, time) = opts.dense || !isempty(opts.saveat) || is_looked_into(opts.callback.discrete_callbacks, time)
+is_looked_into(::Tuple{}, time) = true
+is_looked_into(callbacks::Tuple, time) = is_looked_into(callbacks[1].condition, time)
+is_looked_into(condition, time) = true
 
 @inline read_tuple(x, ::Val{N}) where {N} = ntuple(i -> @inbounds(x[i]), Val(N))
 @inline add_times(sum::NTuple{N}, weight, k) where {N} = ntuple(i -> @inbounds(sum[i] + weight * k[i]), Val(N))
