@@ -118,16 +118,10 @@ function exchange_rows!(factors, k)
 end
 
 function solve_factored!(x, factors::LaneFactors, b)
-    A, order = factors.blocks, factors.order
+    A = factors.blocks
     n_lanes, n, _ = size(A)
     x === b || copyto!(x, b)
-    @inbounds for k in 1:n
-        factors.is_moved[k] || continue
-        for lane in 1:n_lanes
-            here, there = (k - 1) * n_lanes + lane, (order[lane, k] - 1) * n_lanes + lane
-            x[here], x[there] = x[there], x[here]
-        end
-    end
+    foreach(k -> exchange_rows!(x, factors, k), 1:n)
     for k in 1:n, i in (k + 1):n
         subtract_lanes!(x, i, A, i, k, k)
     end
@@ -147,7 +141,7 @@ LinearAlgebra.ldiv!(factors::LaneFactors, x::AbstractVector) = solve_factored!(x
 
 "Solve with the transposed matrix of each lane."
 function solve_transposed!(factors::LaneFactors, x)
-    A, order = factors.blocks, factors.order
+    A = factors.blocks
     n_lanes, n, _ = size(A)
     @inbounds for k in 1:n
         for i in 1:(k - 1)
@@ -161,14 +155,19 @@ function solve_transposed!(factors::LaneFactors, x)
     for k in n:-1:1, i in (k + 1):n
         subtract_lanes!(x, k, A, i, k, i)
     end
-    @inbounds for k in n:-1:1
-        factors.is_moved[k] || continue
-        for lane in 1:n_lanes
-            here, there = (k - 1) * n_lanes + lane, (order[lane, k] - 1) * n_lanes + lane
-            x[here], x[there] = x[there], x[here]
-        end
-    end
+    foreach(k -> exchange_rows!(x, factors, k), n:-1:1)
     return x
+end
+
+"Of a vector the k-th rows and those that they were exchanged with."
+function exchange_rows!(x, factors, k)
+    factors.is_moved[k] || return nothing
+    n_lanes = size(factors.order, 1)
+    @inbounds for lane in 1:n_lanes
+        here, there = (k - 1) * n_lanes + lane, (factors.order[lane, k] - 1) * n_lanes + lane
+        x[here], x[there] = x[there], x[here]
+    end
+    return nothing
 end
 
 "`x[to] -= A[i, k] * x[from]` in each lane."
