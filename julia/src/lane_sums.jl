@@ -53,8 +53,7 @@ end
     add_lanes!(sum, f, observe, n, varied, is_fixed, order, stops)
 
 Have parts of a sum solved as `n` lanes of `f`, where they can be; indices count from 0. If it `is_fixed`, initial states and `varied`
-parameters don't depend on x. Parts get a parametrization of their own,
-since any task may take any of them.
+parameters don't depend on x. Parts get a parametrization of their own, since any task may take any of them.
 """
 function add_lanes!(o, f, observe, n, varied, is_fixed, order, stops)
     (can_fork(f) && can_fork(observe)) || return nothing
