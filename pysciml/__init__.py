@@ -3,9 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .accessor import SciMLAccessor as SciMLAccessor  # registers ds.sciml
+import xarray as xr
 
 if TYPE_CHECKING:
+    from .accessor import SciMLAccessor as SciMLAccessor
     from .api.algorithm import Algorithm
     from .api.algorithms import algorithms
     from .api.dense import DenseSolution, dense
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WORDS = {  # what is in which module, loaded when it is asked for: importing pysciml stays quick
+    "accessor": "SciMLAccessor",
     "api.algorithm": "Algorithm",
     "api.algorithms": "algorithms",
     "api.dense": "DenseSolution dense",
@@ -121,6 +123,11 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
     return value
+
+
+@xr.register_dataset_accessor("sciml")
+def _make_accessor(ds):
+    return __getattr__("SciMLAccessor")(ds)
 
 
 def __dir__():

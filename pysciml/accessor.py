@@ -4,8 +4,10 @@ import json
 
 import xarray as xr
 
+from .datasets.status import failed_members
+from .plotting.states import plot_states
 
-@xr.register_dataset_accessor("sciml")
+
 class SciMLAccessor:
     """What every Dataset can do after ``import pysciml``.
 
@@ -22,8 +24,6 @@ class SciMLAccessor:
 
     def plot(self, data: xr.Dataset | None = None, *, held_out=None):
         """Draw the states over time, ``data`` as points, the stretch ``held_out`` shaded; returns the figure."""
-        from .plotting.states import plot_states  # not before: importing pysciml loads this class
-
         return plot_states(self._ds, data, held_out=held_out)
 
     @property
@@ -33,8 +33,6 @@ class SciMLAccessor:
 
     def failed(self):
         """The members of an ensemble that failed: a pandas table of coordinates and names of each ``Status``."""
-        from .datasets.status import failed_members
-
         return failed_members(self._ds)
 
     @property

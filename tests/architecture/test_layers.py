@@ -143,9 +143,7 @@ def test_imports_of_a_file(file):
         for name in imported_names(node, file):
             top = name.split(".")[0]
             if top == "pysciml":
-                # the accessor is what importing pysciml loads, so its methods load what they call
-                is_allowed_late = place == "accessor.py"
-                assert node not in late or is_allowed_late, f"{place}:{node.lineno}: own import inside a function"
+                assert node not in late, f"{place}:{node.lineno}: own import inside a function"
             elif top not in sys.stdlib_module_names:
                 check_third_party(top, place, node in late, node.lineno)
 

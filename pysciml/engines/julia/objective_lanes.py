@@ -88,11 +88,10 @@ def _share_out(n, fits, is_stiff):
     """How many lanes groups have, as equal ones as can be, and how many of them are experiments."""
     if is_stiff:  # a matrix of lanes has a power of two: the one that leaves the fewest empty
         lanes = min((m for m in fits if n > m), key=lambda m: (-(-n // m) * m, -m))
-        groups = -(-n // lanes)
-    else:
-        groups = max(2, -(-n // fits[0]))
+        return lanes, -(-n // -(-n // lanes))
+    groups = max(2, -(-n // fits[0]))
     in_group = -(-n // groups)
-    return lanes if is_stiff else 4 * -(-in_group // 4), in_group  # four fill a processor's vectors
+    return 4 * -(-in_group // 4), in_group  # four fill a processor's vectors
 
 
 def _is_fixed(parametrization, varied):
