@@ -91,7 +91,7 @@ function each_group(run, o, places, is_alone)
     found = suiting_parts(o, lanes, places)
     2 * length(found) < n && return places
     groups = gather_groups!(lanes, o, found)
-    is_done = falses(length(o.parts))
+    is_done = fill(false, length(o.parts)) # no BitVector: threads would write the same word of it
     function solve_group(task, k)
         is_solved = run(lanes.tasks[task], groups[k])
         is_solved && (is_done[groups[k].places] .= true)

@@ -1,9 +1,9 @@
 # Several objectives of one x, and penalties of x, as one.
 
-"What a run of all parts in one thread has shown: its word, whose algorithm is made by it, and its seconds."
+"What runs of all parts in one thread have shown: their word, whose algorithm is made by it, and the seconds of the last two."
 mutable struct LastRun
     word::String
-    seconds::Float64
+    seconds::NTuple{2, Float64}
 end
 
 """
@@ -29,7 +29,7 @@ function ObjectiveSum(parts, picks, penalties)
     for k in 2:n, place in shares[k]
         parts[place] = fork(parts[place], k)
     end
-    return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", 0.0), Ref{Union{Nothing, LaneSum}}(nothing))
+    return ObjectiveSum(parts, picks, penalties, Int[], shares, LastRun("", (0.0, 0.0)), Ref{Union{Nothing, LaneSum}}(nothing))
 end
 
 can_fork(o::Objective) = can_fork(o.options.events) && all(can_fork, (o.f, o.observe, o.whole))
@@ -57,13 +57,13 @@ solved, its result does not depend on it.
 function each_part(run, run_group, o::ObjectiveSum, places)
     word = o.parts[1].word
     is_alone = length(o.shares) == 1 || Threads.threadpool() != :default || any(part -> part.sensitivity != "discrete", o.parts)
-    is_alone = is_alone || o.last.word != word || o.last.seconds < WORTH
+    is_alone = is_alone || o.last.word != word || minimum(o.last.seconds) < WORTH # one run may have been held up
     start = time_ns()
     left = each_group(run_group, o, places, is_alone)
     if is_alone
         foreach(run, left)
         seconds = o.last.word == word ? (time_ns() - start) / 1.0e9 : 0.0 # the first run may have compiled, and says nothing
-        o.last.word, o.last.seconds = word, seconds
+        o.last.word, o.last.seconds = word, (seconds, o.last.seconds[1])
     elseif !isempty(left)
         share_out((_, k) -> foreach(place -> place in left && run(place), o.shares[k]), length(o.shares), length(o.shares))
     end

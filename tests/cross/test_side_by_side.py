@@ -75,6 +75,19 @@ def test_the_gradient_is_the_sum_of_the_single_ones(engine, algorithm, loss, rto
             np.testing.assert_array_equal(together(x)[1], gradient)
 
 
+def test_threads_that_end_together_lose_nothing():
+    """Two groups in two threads, thousands of times: each fit is the same to the bit."""
+    require_engine("julia")
+    doses = xr.DataArray(np.linspace(0.0, 3.9, N), RUN, "run")
+    problem = ps.ODEProblem(lambda t, u, p: {"x": p.dose - p.k * u.x}, {"x": 2.0}, (0.0, 3.0), {"k": 0.7, "dose": 0.0})
+    data = xr.Dataset({"x": (("run", "time"), np.exp(-TIMES) * np.ones((N, 1)))}, {**RUN, "time": TIMES})
+    words = {"algorithm": "Tsit5", "rtol": 1e-10, "atol": 1e-10, "verify": "never", "strategy": (), "progress": False}
+    words |= {"optimizer": ps.Adam(1e-3, steps=1500), "over": {"dose": doses}, "engine": "julia"}
+    first, *others = (ps.fit(problem, data, **words) for _ in range(3))
+    for other in others:
+        np.testing.assert_array_equal(other.history.loss, first.history.loss)
+
+
 @pytest.mark.parametrize("algorithm", ["Tsit5", "Rodas5P"])
 def test_errors_of_lanes_are_no_larger_than_one_by_one(algorithm, one_by_one):
     require_engine("julia")
