@@ -143,7 +143,7 @@ events, also of each firing the time, the event (from 0), and the parameters tha
 solve_request(program, u0, p, arguments...) = solve_values(prepare_solve(program, length(u0), arguments...), floats(u0), floats(p))
 
 """
-The same prepared for `solve_again`, its answer, and where what it is given, finds and counts is for as long as it is there.
+The same prepared for `ask_again`, its answer, and where what it is given, finds and counts is for as long as it is there.
 """
 function solve_and_keep(program, u0, p, arguments...)
     prepared = prepare_solve(program, length(u0), arguments...)
@@ -155,7 +155,7 @@ function solve_and_keep(program, u0, p, arguments...)
 end
 
 "The answer of a prepared solve for what it was given; nothing where that differs from the last in numbers only: they are what it found."
-function solve_again(prepared)
+function ask_again(prepared::Prepared)
     n = size(prepared.worker.rows.u, 1)
     return solve_like_last!(prepared, prepared.given[1:n], prepared.given[(n + 1):end])
 end
@@ -324,9 +324,28 @@ chosen_words(sum::ObjectiveSum) = chosen_words(sum.parts[1])
 "Do `nearby_values` have the steps of one solve?"
 has_frozen_steps(objective) = is_replayed(objective) && objective.whole === nothing
 
-value_only(objective, x) = objective_value(objective, floats(x))
+"An objective that is asked at many x, and what is found: its value and, if there is room for it, its gradient."
+struct PreparedObjective
+    objective::Union{Objective, ObjectiveSum}
+    x::Vector64
+    value::Vector64
+    gradient::Vector64
+end
 
-value_and_gradient(objective, x) = objective_gradient(objective, floats(x))
+"""
+    prepare_objective(objective, n, wants_gradient)
+
+An objective of `n` numbers prepared for `ask_again`, and where these, the value and the gradient are for as long as it is there.
+"""
+function prepare_objective(objective, n, wants_gradient)
+    prepared = PreparedObjective(objective, zeros(n), zeros(1), zeros(wants_gradient ? n : 0))
+    return prepared, Int(pointer(prepared.x)), Int(pointer(prepared.value)), Int(pointer(prepared.gradient))
+end
+
+function ask_again((; objective, x, value, gradient)::PreparedObjective)
+    value[1] = isempty(gradient) ? objective_value(objective, x) : objective_gradient!(gradient, objective, x)
+    return nothing
+end
 
 "Losses at the columns of `points`, with the steps that the solve at x takes if it `has_frozen_steps`."
 function nearby_values(objective::Objective, x, points)

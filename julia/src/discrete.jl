@@ -51,6 +51,24 @@ function StepMemory(f, tableau, n, m, blocks)
     )
 end
 
+"""
+Memory to reverse a path with: of its own, or what its recorder keeps. Not where sparse matrices are factored, since their factors keep
+the pivots of the first one.
+"""
+function step_memory(o, tableau, path, m)
+    make() = StepMemory(o.f, tableau, length(path.states[1]), m, o.f.pullback.program.blocks)
+    last = get(o.f.memory, :recorder, nothing)
+    last isa Recorder && last.path === path && !has_sparse_jacobian(o.f) || return make()
+    last.memory === nothing && (last.memory = make())
+    return begin_again!(last.memory)
+end
+
+function begin_again!(memory)
+    foreach(x -> fill!(x, 0.0), (memory.shared, memory.total))
+    memory.factors.n = 0
+    return memory
+end
+
 function step_matrix(f, n)
     has_sparse_jacobian(f) && return similar(union_pattern(f.derivatives.prototype, f.mass_matrix))
     return has_lanes(f) ? similar(f.derivatives.prototype) : zeros(n, n)
@@ -127,8 +145,7 @@ The sum of all misfits and its slopes by the initial value and the parameters, f
 written to if events change parameters.
 """
 function reverse_path(o, tableau, path, p)
-    memory = StepMemory(o.f, tableau, length(path.states[1]), length(p), o.f.pullback.program.blocks)
-    return reverse_steps(o, tableau, path, p, memory)
+    return reverse_steps(o, tableau, path, p, step_memory(o, tableau, path, length(p)))
 end
 
 function reverse_steps(o, tableau, path, p, memory)
@@ -179,7 +196,7 @@ function add_datum_between!(u_slope, memory, o, tableau, step, p, row)
     return loss
 end
 
-"Value and slopes by the initial value and the parameters, or nothing if the solve fails."
+"Value and slopes by the initial value and the parameters, which the next call may write to, or nothing if the solve fails."
 function discrete_slopes(o::Objective, u0, p)
     tableau = tableau_of(o.word)
     path = record_path(o, u0, p, is_kept(tableau))
@@ -221,7 +238,7 @@ function recorder(o::Objective, u0)
     asked = (o.word, o.t0, last_time(o), length(u0), length(norm.sums), rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive)
     last = get(o.f.memory, :recorder, nothing)
     if !(last isa Recorder) || !isequal(last.asked, asked)
-        last = o.f.memory[:recorder] = Recorder(asked, Path(o.t0), Kept())
+        last = o.f.memory[:recorder] = Recorder(asked, Path(o.t0), Kept(), nothing)
     end
     return last.path, last.kept
 end

@@ -113,8 +113,8 @@ exchange(cells::Ptr{Cell}, n::Int) = write_answer() do
     return call_named((read_value(call)::Vector{Any})...)
 end
 
-"The same of `solve_again` for the prepared solve of a key."
-exchange_again(key::Int) = write_answer(() -> solve_again(HELD[key]::Prepared))
+"The same of `ask_again` for what a key stands for."
+exchange_again(key::Int) = write_answer(() -> ask_again(HELD[key]::Union{Prepared, PreparedObjective}))
 
 function write_answer(call::F) where {F}
     empty!(CELLS)

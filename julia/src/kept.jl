@@ -12,11 +12,12 @@ end
 
 Kept() = Kept(nothing, nothing)
 
-"One whose solves were asked to be alike, and where it writes its steps."
-struct Recorder
-    asked::Any
-    path::Path
-    kept::Kept
+"One whose solves were asked to be alike, where it writes its steps, and what these are reversed with, once that was done."
+mutable struct Recorder
+    const asked::Any
+    const path::Path
+    const kept::Kept
+    memory::Any
 end
 
 "Packages of methods whose steps depend on nothing that their memory held before, but for what `holders` lists."

@@ -57,6 +57,17 @@ function ask_samples(f, u0, p, arguments...)
     return nothing
 end
 
+"An objective's value, and its gradient."
+function ask_samples(objective)
+    for wants_gradient in (false, true)
+        call_sample("prepare_objective", objective, length(SAMPLE_X), wants_gradient)
+        key = CELLS[2].word
+        copyto!(HELD[key].x, SAMPLE_X)
+        exchange_again(key)
+    end
+    return nothing
+end
+
 "One solve by each way that results are asked for."
 function run_sample_solve(word)
     call_sample("load_algorithm", word)
@@ -109,8 +120,7 @@ function run_sample_fit(word, sensitivity; is_sparse = false, blocks = Int[])
         SAMPLE_X, word, sensitivity, SAMPLE_OPTIONS...
     )
     call_sample("chosen_words", objective)
-    call_sample("value_only", objective, SAMPLE_X)
-    call_sample("value_and_gradient", objective, SAMPLE_X)
+    ask_samples(objective)
     call_sample("nearby_values", objective, SAMPLE_X, reshape(SAMPLE_X, :, 1))
     for (optimizer, rates) in (("adam", [0.01, 0.01]), ("lbfgs", Float64[]))
         call_sample("stage_request", objective, SAMPLE_X, false, 1, 1.0, optimizer, 2, rates, Inf, Float64[], zeros(Int, 0, 0), "")
@@ -132,8 +142,7 @@ function run_sample_lanes(word)
         total = hold_sample("make_sum", Any[parts...], [0, 1, 2, 0, 1, 2], [0, 3, 6], ())
         call_sample("add_lanes!", total, wide, seen, 2, [0], false, [0, 1], Float64[])
         call_sample("chosen_words", total)
-        call_sample("value_only", total, SAMPLE_X)
-        call_sample("value_and_gradient", total, SAMPLE_X)
+        ask_samples(total)
         call_sample("stage_request", total, SAMPLE_X, false, [1, 1], 1.0, "adam", 2, [0.01, 0.01], Inf, Float64[], zeros(Int, 0, 0), "")
     end
     return nothing

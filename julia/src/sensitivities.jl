@@ -46,8 +46,12 @@ function solve_values(o::Objective, u0, p)
 end
 
 "Value and gradient; NaN everywhere if the solve fails."
-function objective_gradient(o::Objective, x::Vector{Float64})
+function objective_gradient(o, x)
     gradient = similar(x)
+    return objective_gradient!(gradient, o, x), gradient
+end
+
+function objective_gradient!(gradient, o::Objective, x::Vector64)
     value = if o.sensitivity == "discrete"
         reverse_gradient!(discrete_slopes, gradient, o, x)
     elseif o.sensitivity == "forward"
@@ -58,7 +62,7 @@ function objective_gradient(o::Objective, x::Vector{Float64})
         reverse_gradient!(adjoint_slopes, gradient, o, x)
     end
     isfinite(value) && all(isfinite, gradient) || (value = NaN; fill!(gradient, NaN))
-    return value, gradient
+    return value
 end
 
 # ---- forward: tangents of the state as further states, or dual numbers through the solver
@@ -142,7 +146,9 @@ end
 
 "`find_slopes(o, u0, p)` gives the value and the two slopes, or nothing if a solve fails."
 function reverse_gradient!(find_slopes, gradient, o, x)
-    u0, p = parametrize(o, x)
+    make() = Vector64(undef, n_states(o)), Vector64(undef, o.n_parameters)
+    u0, p = get!(make, o.f.memory, :values)::NTuple{2, Vector64}
+    o.parametrization(u0, p, x)
     all(isfinite, u0) && all(isfinite, p) || return NaN
     whole = o.whole === nothing ? nothing : linearise!(o, u0, p)
     whole === () && return NaN

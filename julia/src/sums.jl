@@ -129,16 +129,16 @@ added_values(o, x) = [penalty_values(o, x); path_values(o, x)]
 n_added(o::Objective) = o.n_path
 n_added(o::ObjectiveSum) = length(o.penalties) + o.parts[1].n_path
 
-"Value and gradient; NaN everywhere if a solve fails."
-function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
-    total, gradient, slope = 0.0, zero(x), similar(x)
+function objective_gradient!(gradient, o::ObjectiveSum, x::Vector64)
+    total = 0.0
+    fill!(gradient, 0.0)
     places = looked_at(o)
     found = fill((NaN, x), length(o.parts))
     run(k) = (found[k] = objective_gradient(o.parts[k], x[o.picks[k]]))
     each_part(run, (lanes, group) -> lanes_gradient!(found, lanes, o, group, x), o, places)
     for k in places
         value, part_gradient = found[k]
-        isfinite(value) || return NaN, fill!(gradient, NaN)
+        isfinite(value) || (fill!(gradient, NaN); return NaN)
         total += value
         isempty(part_gradient) && continue # a lane whose gradient is in another's
         for (i, place) in enumerate(o.picks[k])
@@ -147,15 +147,17 @@ function objective_gradient(o::ObjectiveSum, x::Vector{Float64})
     end
     if !is_whole(o) # it stands for all
         share = length(used_parts(o)) / length(o.batch)
-        total, gradient = share * total, share .* gradient
+        total *= share
+        gradient .*= share
     end
     for penalty in o.penalties
+        slope = similar(x)
         penalty.pullback(slope, x, ONE)
         gradient .+= slope
     end
     value = total + sum(penalty_values(o, x))
-    isfinite(value) && all(isfinite, gradient) || return NaN, fill!(gradient, NaN)
-    return value, gradient
+    isfinite(value) && all(isfinite, gradient) || (value = NaN; fill!(gradient, NaN))
+    return value
 end
 
 look_again!(o::ObjectiveSum, x) = foreach((part, picks) -> look_again!(part, x[picks]), o.parts, o.picks)

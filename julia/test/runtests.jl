@@ -343,15 +343,15 @@ end
     values = [1.0 + sin(i + 2 * j) for i in 1:2, j in eachindex(times)]
     x = [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
     o = objective(LOTKA_VOLTERRA, 2, 4, x, times, values; word = "Vern9", sensitivity)
-    v, g = PySciML.value_and_gradient(o, x)
-    @test v ≈ PySciML.value_only(o, x) rtol = 1.0e-9
-    @test g ≈ central_difference(y -> PySciML.value_only(o, y), x) rtol = 1.0e-6
+    v, g = PySciML.objective_gradient(o, x)
+    @test v ≈ PySciML.objective_value(o, x) rtol = 1.0e-9
+    @test g ≈ central_difference(y -> PySciML.objective_value(o, y), x) rtol = 1.0e-6
 end
 
 @testset "gradient by steps of Euler, $sensitivity" for sensitivity in WORDS
     x = [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]
     o = objective(LOTKA_VOLTERRA, 2, 4, x, [0.5, 1.0], ones(2, 2); word = "Euler", sensitivity, dt = 1.0e-5, max_steps = 200_000)
-    @test PySciML.value_and_gradient(o, x)[2] ≈ central_difference(y -> PySciML.value_only(o, y), x) rtol = 1.0e-4
+    @test PySciML.objective_gradient(o, x)[2] ≈ central_difference(y -> PySciML.objective_value(o, y), x) rtol = 1.0e-4
 end
 
 @testset "gradient of Robertson's problem, $sensitivity" for sensitivity in ("forward", "forward_over_solver", "gauss", "interpolating", "quadrature")
@@ -359,8 +359,8 @@ end
     values = [1.0 0.9 0.7; 0.0 0.0 0.0; 0.0 0.1 0.2]
     x = [1.0, 0.0, 0.0, 0.04, 3.0e7, 1.0e4]
     o = objective(ROBERTSON, 3, 3, x, times, values; word = "Rodas5P", sensitivity)
-    v, g = PySciML.value_and_gradient(o, x)
-    expected = central_difference(y -> PySciML.value_only(o, y), x; step = 1.0e-4)
+    v, g = PySciML.objective_gradient(o, x)
+    expected = central_difference(y -> PySciML.objective_value(o, y), x; step = 1.0e-4)
     @test g[4:6] .* x[4:6] ≈ expected[4:6] .* x[4:6] rtol = 1.0e-5
     @test g[1] ≈ expected[1] rtol = 1.0e-5
 end
@@ -371,21 +371,21 @@ end
     o(word, sensitivity, rtol) = objective(
         ROBERTSON, 3, 3, x, [1.0e-2, 1.0, 40.0], [1.0 0.9 0.7; 0.0 0.0 0.0; 0.0 0.1 0.2]; word, sensitivity, rtol, atol = rtol / 100
     )
-    slopes(o) = PySciML.value_and_gradient(o, x)[2] .* [1, 1, 1, x[4:6]...]
+    slopes(o) = PySciML.objective_gradient(o, x)[2] .* [1, 1, 1, x[4:6]...]
     @test all(isapprox.(slopes(o(word, "interpolating", 1.0e-8)), slopes(o("Rodas5P", "forward", 1.0e-10)); rtol = 2.0e-5))
 end
 
 @testset "gradient by a short pulse, $sensitivity" for sensitivity in WORDS
     o = objective(PULSE, 1, 1, [0.5, 2.0], [10.0], ones(1, 1); word = "Tsit5", sensitivity, dtmax = 0.05)
-    @test PySciML.value_and_gradient(o, [0.5, 2.0])[2] ≈ 2 .* (0.5 + 2 * sqrt(pi) / 100 - 1) .* [1, sqrt(pi) / 100] rtol = 1.0e-7
+    @test PySciML.objective_gradient(o, [0.5, 2.0])[2] ≈ 2 .* (0.5 + 2 * sqrt(pi) / 100 - 1) .* [1, sqrt(pi) / 100] rtol = 1.0e-7
 end
 
 @testset "an adjoint that is not solved to its end, $sensitivity" for sensitivity in ("gauss", "interpolating", "backsolve", "quadrature")
     # forwards the state decays and few steps suffice, backwards the steps are as short as the data are dense
     times = collect(0.01:0.01:10.0)
     o = objective(LOTKA_VOLTERRA, 2, 4, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0], times, zeros(2, 1000); word = "Vern7", sensitivity, max_steps = 500)
-    @test isfinite(PySciML.value_only(o, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]))
-    @test all(isnan, PySciML.value_and_gradient(o, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0])[2])
+    @test isfinite(PySciML.objective_value(o, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0]))
+    @test all(isnan, PySciML.objective_gradient(o, [1.0, 1.2, 1.5, 1.0, 1.0, 3.0])[2])
 end
 
 @testset "the gradient of the steps that $word took, data at $times" for word in PySciML.EXPLICIT,
@@ -399,7 +399,7 @@ end
         model, load(flat_parametrization(2, 4)), 4, 0.0, times, values, ones(size(values)), x, string(word), "discrete",
         1.0e-5, 1.0e-7, has_steps ? 1.0e-3 : 0.0, 0.0, 100_000, Inf, Float64[], !has_steps
     )
-    value, gradient = PySciML.value_and_gradient(o, x)
+    value, gradient = PySciML.objective_gradient(o, x)
     problem = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, times[end]))
     solution = PySciML.solve_problem(problem, word, o.options; dense = true, everystep = true)
     tableau = PySciML.tableau_of(word)
@@ -407,7 +407,7 @@ end
     rounding = 1000 * eps() * maximum(abs, tableau.a; init = 1.0) # Vern6 has coefficients of 4000
     @test state ≈ solution.u[end] rtol = rounding
     @test value ≈ total rtol = rounding
-    @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-9
+    @test value ≈ PySciML.objective_value(o, x) rtol = 1.0e-9
     @test gradient ≈ ForwardDiff.gradient(x -> replay(o, tableau, solution.t, x)[1], x) rtol = 10 * rounding
 end
 
@@ -421,14 +421,14 @@ end
         1.0e-5, 1.0e-7, 0.0, 0.0, 100_000, Inf, Float64[]
     )
     @test PySciML.chosen_words(o) == (word, "discrete")
-    value, gradient = PySciML.value_and_gradient(o, x)
+    value, gradient = PySciML.objective_gradient(o, x)
     problem = PySciML.make_problem(o.f, x[1:2], x[3:6], (0.0, times[end]))
     solution = PySciML.solve_problem(problem, word, o.options; dense = true, everystep = true)
     tableau = PySciML.tableau_of(word)
     total, state = replay_rosenbrock(o, tableau, solution.t, x)
     @test state ≈ solution.u[end] rtol = 1.0e-11
     @test value ≈ total rtol = 1.0e-11
-    @test value ≈ PySciML.value_only(o, x) rtol = 1.0e-11
+    @test value ≈ PySciML.objective_value(o, x) rtol = 1.0e-11
     @test gradient ≈ ForwardDiff.gradient(x -> replay_rosenbrock(o, tableau, solution.t, x)[1], x) rtol = 1.0e-9
 end
 
@@ -486,14 +486,14 @@ end
         1.0e-7, 1.0e-9, 0.0, 0.0, 100_000, Inf, Float64[], true, nothing, 2, false, nothing,
         isempty(kicked) ? nothing : kicks(kicked)
     )
-    value, gradient = PySciML.value_and_gradient(o, x)
-    @test PySciML.value_only(o, x) ≈ value rtol = 1.0e-8
-    @test gradient ≈ central_difference(x -> PySciML.value_only(o, x), x) rtol = 1.0e-4
+    value, gradient = PySciML.objective_gradient(o, x)
+    @test PySciML.objective_value(o, x) ≈ value rtol = 1.0e-8
+    @test gradient ≈ central_difference(x -> PySciML.objective_value(o, x), x) rtol = 1.0e-4
     room = PySciML.MOST_BYTES[]
     try
         for n in (2, 3, 5, 1000)
             PySciML.MOST_BYTES[] = n * sizeof(x[1:2])
-            found = PySciML.value_and_gradient(o, x)
+            found = PySciML.objective_gradient(o, x)
             @test found[1] ≈ value rtol = 1.0e-12
             @test found[2] ≈ gradient rtol = 1.0e-10
         end

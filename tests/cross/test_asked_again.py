@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import xarray as xr
 from support.engines import require_engine
 
 import pysciml as ps
@@ -87,6 +88,50 @@ def test_threads_ask_at_the_same_time():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda scale: last(remake(problem, scale)), scales))
     assert np.array_equal(found, [last(build(scale)) for scale in scales])
+
+
+def make_objective(word, width, n_unused=0):
+    """The same of another model, of which nothing is kept, by parameters not used. Infinite in finite time at k < 0."""
+    net = ps.MLP(2, 1, width=width, depth=2, seed=1)
+
+    def f(t, u, p):
+        return {"x": -p.k * u.x * abs(u.x) + p.net([u.x, u.y])[0], "y": 30.0 * p.k * (np.cos(t) - u.y)}
+
+    p = {"k": 1.0, "net": net} | {f"unused{n}": 0.0 for n in range(n_unused)}
+    problem = ps.ODEProblem(f, {"x": 1.0, "y": 0.0}, (0.0, 2.0), p)
+    times = np.linspace(0.0, 2.0, 9)
+    data = xr.Dataset({"x": ("time", np.exp(-times)), "y": ("time", np.sin(times))}, {"time": times})
+    words = {"algorithm": word, "trainable": ["k", "net"], "verify": "never", "engine": "julia"}
+    return ps.objective(problem, data, **words)
+
+
+@pytest.mark.parametrize(
+    "word, width", [("Tsit5", 4), ("Tsit5", 40), ("Vern9", 4), ("Rodas5P", 4), ("Rosenbrock23", 4), ("Rodas5P", 40)]
+)
+def test_gradients_are_those_of_new_models(word, width):
+    asked, found = make_objective(word, width), []
+    for n, k in enumerate((1.0, 2.0, -40.0, 2.0, 0.5)):
+        x = asked.x0.copy()
+        x[asked.names.index("k")] = k
+        found.append((*asked(x), asked.value(x)))
+        new = make_objective(word, width, n + 1)
+        assert np.isfinite(found[-1][0]) == (k > 0)
+        for one, other in zip(found[-1], (*new(x), new.value(x)), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(found[1][1], found[4][1])
+    for one, other in zip(found[1], found[3], strict=True):  # an answer is the caller's own
+        np.testing.assert_array_equal(one, other)
+
+
+def test_threads_ask_an_objective_at_the_same_time():
+    objective = make_objective("Tsit5", 4)
+    points = objective.x0 * np.linspace(0.5, 1.5, 40)[:, np.newaxis]
+    expected = [objective(x) for x in points]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(objective, points))
+    for (value, gradient), (one, slope) in zip(found, expected, strict=True):
+        assert value == one
+        np.testing.assert_array_equal(gradient, slope)
 
 
 def test_what_is_kept_stays_in_its_process():

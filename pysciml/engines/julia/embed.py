@@ -61,42 +61,37 @@ class Packed:
         """What the function gives."""
         return julia.call(self)
 
-    def with_vectors(self, *vectors: np.ndarray) -> "Packed":
-        """The same call with other numbers in its last arguments, vectors of floats."""
-        data = b"".join([vector.tobytes() for vector in vectors])
-        other = object.__new__(Packed)
-        other.name, other.n_cells, other._arguments = self.name, self.n_cells, self._arguments
-        other.message = self.message[: len(self.message) - len(data)] + data
-        return other
-
 
 class Asked:
-    """A solve that was prepared, asked again: its numbers cross by memory that Julia shares, at three places."""
+    """What was prepared, asked again: its numbers cross by memory that Julia shares, at places for what is given and found."""
 
-    __slots__ = ("_counts", "_found", "_given", "_prepared", "name")
+    __slots__ = ("_found", "_given", "_prepared", "name")
 
-    def __init__(self, prepared: Handle, places: Sequence[int], n_given: int, shape: tuple[int, ...], n_counts: int):
-        self.name = "solve_again"
+    def __init__(self, prepared: Handle, given: tuple[int, int], *found: tuple[int, tuple[int, ...], type]):
+        self.name = "ask_again"
         self._prepared = prepared  # that memory is Julia's for as long as there is the handle
-        self._given = _share(places[0], (n_given,), ctypes.c_double)
-        self._found = _share(places[1], shape, ctypes.c_double)
-        self._counts = _share(places[2], (n_counts,), ctypes.c_int64)
+        self._given = _share(given[0], (given[1],), np.float64)
+        self._found = [_share(*place) for place in found]
 
-    def give(self, u0: np.ndarray, p: np.ndarray) -> None:
-        """Ask for other initial states and parameters."""
-        self._given[: u0.size] = u0
-        self._given[u0.size :] = p
+    def give(self, *vectors: np.ndarray) -> None:
+        """Ask for other numbers."""
+        start = 0
+        for vector in vectors:
+            end = start + vector.size
+            self._given[start:end] = vector
+            start = end
 
     def make(self, julia: "EmbeddedJulia") -> Any:
-        """States and statistics, where they are all that differs from the last answer; else the answer."""
+        """Copies of the numbers found, where there are no others; else the answer."""
         answer = julia.call_again(self._prepared.key)
-        return (self._found.copy(), self._counts.tolist()) if answer is None else answer
+        return [found.copy() for found in self._found] if answer is None else answer
 
 
 def _share(address, shape, kind):
     """Numbers in Julia's memory."""
-    n = math.prod(shape)
-    return np.frombuffer((kind * n).from_address(address), kind).reshape(shape) if n else np.zeros(shape)
+    n = math.prod(shape) * np.dtype(kind).itemsize
+    data = (ctypes.c_char * n).from_address(address) if n else b""
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 class EmbeddedJulia:

@@ -85,8 +85,10 @@ class JuliaEngine(AbstractEngine):
             return self._read_solution(request, self._call_solve(request, Packed("solve_request", arguments), like))
         prepared, answer, *places = self._call_solve(request, Packed("solve_and_keep", arguments), like)
         solution = self._read_solution(request, answer)
-        shape = 1, _n_times(request), request.u0.size
-        call = Asked(prepared, places, request.u0.size + request.p.size, shape, len(_STATISTICS))
+        given, found, counts = places
+        states = found, (1, _n_times(request), request.u0.size), np.float64
+        n_given = request.u0.size + request.p.size
+        call = Asked(prepared, (given, n_given), states, (counts, (len(_STATISTICS),), np.int64))
         request.memory[self] = _Kept(like, call, solution)
         return solution
 
@@ -108,7 +110,7 @@ class JuliaEngine(AbstractEngine):
         solutions: list[RawSolution] = []
         for request, answer in zip(requests, answers, strict=True):
             if len(answer) == 2:
-                answer = answer[0].reshape(solutions[-1].u.shape), answer[1].tolist()
+                answer = answer[0].reshape(solutions[-1].u.shape), answer[1]
             solutions.append(self._read_solution(request, answer, solutions[-1] if solutions else None))
         return solutions
 
@@ -120,7 +122,7 @@ class JuliaEngine(AbstractEngine):
     def _read_solution(self, request, answer, last=None):
         if len(answer) == 2:  # states and statistics: all else is as in the last one
             u, counts = answer
-            return last.with_values(u, dict(zip(_STATISTICS, counts, strict=True)))
+            return last.with_values(u, dict(zip(_STATISTICS, counts.tolist(), strict=True)))
         t, u, code, ran, message, counts, stop, *fired = answer
         status = read_return_code(code)
         return RawSolution(

@@ -10,7 +10,7 @@ from .algorithms import METHODS
 from .bridge import Bridge
 from .checks import explain_sensitivity, refuse_reversal
 from .devices import WHY_EXPLICIT
-from .embed import Handle, Packed
+from .embed import Asked, Handle
 from .loading import floats
 
 
@@ -26,7 +26,7 @@ class JuliaObjective(AbstractObjective):
         lanes: int = 0,
     ):
         self._bridge, self.handle, self.parts = bridge, handle, parts
-        self._calls: dict[Hashable, Packed] = {}
+        self._calls: dict[Hashable, Asked] = {}
         self.algorithm, self.sensitivity = words = bridge.call("chosen_words", handle)
         if not self.sensitivity:
             refuse_reversal(self.algorithm, bool(request.solve.events) or request.solve.mass_matrix is not None)
@@ -39,16 +39,24 @@ class JuliaObjective(AbstractObjective):
         self.reason = "; ".join(filter(None, reasons))
 
     def value(self, x: np.ndarray) -> float:
-        return self._ask("value_only", x)
+        return self._ask(x, wants_gradient=False)[0]
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._ask("value_and_gradient", x)
+        return self._ask(x, wants_gradient=True)
 
-    def _ask(self, name, x):
-        like = self.handle.key, name, x.size
-        if like not in self._calls:
-            self._calls[like] = Packed(name, (self.handle, floats(x)))
-        return self._bridge.call(self._calls[like].with_vectors(floats(x)), like=like)
+    def _ask(self, x, wants_gradient):
+        like = self.handle.key, wants_gradient, x.size
+        # taken out for as long as it is used, since another thread needs memory of its own
+        call = self._calls.pop(like, None) or self._prepare(x.size, wants_gradient)
+        call.give(x)
+        value, gradient = self._bridge.call(call, like=like)
+        self._calls[like] = call
+        return float(value[0]), gradient
+
+    def _prepare(self, n, wants_gradient):
+        prepared, given, value, gradient = self._bridge.call("prepare_objective", self.handle, n, wants_gradient)
+        found = gradient, (n if wants_gradient else 0,), np.float64
+        return Asked(prepared, (given, n), (value, (1,), np.float64), found)
 
     def path_values(self, x: np.ndarray) -> list[float]:
         return self._bridge.call("path_values", self.handle, floats(x)).tolist()
