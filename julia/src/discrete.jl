@@ -233,9 +233,8 @@ end
 
 "A path, and the integrator that writes to it if one is kept: those of the last solve with the same right-hand side, if it was alike."
 function recorder(o::Objective, u0)
-    (; rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, events, norm) = o.options
-    isempty(events) && length(u0) < MANY_STATES || return Path(o.t0), nothing
-    asked = (o.word, o.t0, last_time(o), length(u0), length(norm.sums), rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive)
+    isempty(o.options.events) && length(u0) < MANY_STATES || return Path(o.t0), nothing
+    asked = what_is_asked(o)
     last = get(o.f.memory, :recorder, nothing)
     if !(last isa Recorder) || !isequal(last.asked, asked)
         last = o.f.memory[:recorder] = Recorder(asked, Path(o.t0), Kept(), nothing)

@@ -41,8 +41,31 @@ function solve_values(o::Objective, u0, p)
     isempty(o.options.events) || return solve_through_events(o, copy(u0), copy(p))
     u0 = find_start(o, u0, p)
     u0 === nothing && return nothing
-    rows = solve_rows(o, make_problem(o.f, u0, p, (o.t0, last_time(o))))
-    return rows === nothing ? nothing : (rows, p)
+    last_time(o) == o.t0 && return [u0], p
+    worker = row_worker(o)
+    (; rows) = worker
+    solution = try_solve(() -> solve_worker!(worker, o.word, u0, p, (o.t0, last_time(o))))
+    solution === nothing && return nothing
+    rows.is_used || return reached_rows(solution.t, rows.times) < o.rows ? nothing : (solution.u, p)
+    return rows.n < o.rows ? nothing : ([rows.u[:, k] for k in 1:(o.rows)], p)
+end
+
+"What solves for the data's times: with what was kept of the last one with the same right-hand side, if it was alike."
+function row_worker(o)
+    make(times) = make_worker(o.f, o.options, times, n_states(o))
+    n_states(o) < MANY_STATES || return make(o.times[1:(o.rows)])
+    asked = what_is_asked(o), view(o.times, 1:(o.rows))
+    last = get(o.f.memory, :rows, nothing)
+    if !(last isa Tuple{Any, Worker}) || !isequal(last[1], asked)
+        last = o.f.memory[:rows] = (asked, make(o.times[1:(o.rows)]))
+    end
+    return last[2]
+end
+
+"All that a solve without events depends on, beside initial values and parameters."
+function what_is_asked(o)
+    (; rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive, norm) = o.options
+    return o.word, o.t0, last_time(o), n_states(o), length(norm.sums), rtol, atol, dt, dtmax, max_steps, max_seconds, tstops, adaptive
 end
 
 "Value and gradient; NaN everywhere if the solve fails."
