@@ -63,7 +63,7 @@ class Packed:
 
 
 class Asked:
-    """What was prepared, asked again: its numbers cross by memory that Julia shares, at places for what is given and found."""
+    """What was prepared, asked again: numbers given and found cross by memory that Julia shares."""
 
     __slots__ = ("_found", "_given", "_prepared", "name")
 
