@@ -225,10 +225,13 @@ print(ours(case, int(n), rtol=1e-6, parallel=parallel)[1])
 """
 
 
+CORE_CASES = [("lorenz", 10_000, "auto")] + [("robertson", n, way) for n in (1000, 10_000) for way in ("auto", "threads")]
+
+
 def core_efficiency():
     """Print the share of all cores' time that is saved, for sweeps by lanes and over threads."""
     cores = os.cpu_count() or 1
-    for case, n, parallel in (("lorenz", 10_000, "auto"), ("robertson", 1000, "auto"), ("robertson", 1000, "threads")):
+    for case, n, parallel in CORE_CASES:
         command, shares = [sys.executable, "-c", CORES, case, str(n), parallel], []
         for _ in range(5):
             one, all_ = (

@@ -162,14 +162,14 @@ end
 """
 Call `run(task, k)` for k from 1 to `count`, in one task a thread, the first in this one; each takes the next k when it is done.
 """
-function share_out(run, n_tasks, count)
+function share_out(run, n_tasks, count; shows_progress = true)
     next = Threads.Atomic{Int}(1)
     function work(task)
         while !is_interrupted()
             k = Threads.atomic_add!(next, 1)
             k <= count || break
             run(task, k)
-            PROGRESS[6] = k / count
+            shows_progress && (PROGRESS[6] = k / count)
         end
     end
     n_tasks == 1 && return work(1)
@@ -203,16 +203,18 @@ const SLACK = 4 # times as many steps as the slowest of these: then a group is s
 The most steps of a group: any, or with "auto" what some members, spread over all, let expect; 0 if one of these was stiff, and -1
 if most were.
 """
-function group_steps(e::Ensemble, worker)
-    e.spec == "auto" || return worker.options.max_steps
+function group_steps(e::Ensemble, workers)
+    (; max_steps) = workers[1].options
+    e.spec == "auto" || return max_steps
     members = unique(round.(Int, range(1, length(e.codes); length = PROBES)))
-    n_stiff = 0
-    for k in members
-        solve_member!(e, worker, k)
-        n_stiff += notes().members[2]
+    is_stiff = fill(false, length(members))
+    share_out(length(workers), length(members); shows_progress = false) do task, k
+        solve_member!(e, workers[task], members[k])
+        is_stiff[k] = notes().members[2]
     end
+    n_stiff = count(is_stiff)
     n_stiff > 0 && return 2n_stiff >= length(members) ? -1 : 0
-    return min(worker.options.max_steps, SLACK * (100 + maximum(e.counts[1, members])))
+    return min(max_steps, SLACK * (100 + maximum(e.counts[1, members])))
 end
 
 """
@@ -233,7 +235,7 @@ how many lanes. Nothing if it `leaves_stiff` ones.
 function solve_all!(e::Ensemble, f, wide, n_lanes, has_wide_parameters, events, numbers, n_tasks, leaves_stiff)
     options(norm, most = numbers[5]) = make_options(numbers[1:4]..., most, numbers[6:8]..., fork(events), norm)
     workers = [make_worker(copy, options(Norm()), e.saveat, size(e.u0, 1)) for copy in forks(f, n_tasks)]
-    most = wide === nothing ? 0 : group_steps(e, workers[1])
+    most = wide === nothing ? 0 : group_steps(e, workers)
     leaves_stiff && most == -1 && return nothing
     if most <= 0
         share_out((task, k) -> solve_member!(e, workers[task], k), n_tasks, length(e.codes))
