@@ -1,7 +1,7 @@
 """
 The Julia half of pysciml: generated right-hand sides, solved, differentiated and fitted by the SciML stack.
 
-Python calls the functions of `bridge.jl` and nothing else. Every generated callable reaches the solvers under one fixed
+Python calls the functions of `bridge.jl` and `asked.jl` and nothing else. Every generated callable reaches the solvers under one fixed
 type, so that a new model compiles no solver. Packages that few solves need load at their first use; what is compiled beforehand
 for them is in `ext/`.
 """
@@ -76,6 +76,7 @@ include("lane_sums.jl")
 include("sums.jl")
 include("journal.jl")
 include("fit.jl")
+include("asked.jl")
 include("bridge.jl")
 include("exchange.jl")
 include("precompile.jl")

@@ -96,7 +96,7 @@ function write_bytes(kind, x, rows, columns = 1)
     return nothing
 end
 
-"What the function of `bridge.jl` that comes first gives of the others."
+"What the function of `bridge.jl` or `asked.jl` that comes first gives of the others."
 call_named(name, arguments...) = Base.invokelatest(getfield(@__MODULE__, Symbol(name)), arguments...)
 
 "Many calls, as lists, with one crossing."

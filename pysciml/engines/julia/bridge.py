@@ -104,7 +104,7 @@ class Bridge:
         watch: Callable[[list[float]], None] | None = None,
         like: Hashable = None,
     ):
-        """The result of one of ``julia/src/bridge.jl``'s functions, by its name or as a call that is ready.
+        """What a function of ``bridge.jl`` or ``asked.jl`` gives, by its name or as a call that is ready.
 
         Calls with the same ``like`` are expected to take about the same time; a function called with one must leave
         nothing behind, since it may be called twice. ``watch`` is given the progress numbers a few times a second. On

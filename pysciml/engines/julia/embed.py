@@ -46,7 +46,7 @@ class Handle:
 
 
 class Packed:
-    """A call of a function of ``julia/src/bridge.jl`` as Julia reads it, which can be made any number of times."""
+    """A call of a function of ``bridge.jl`` or ``asked.jl`` as Julia reads it, to be made any number of times."""
 
     __slots__ = ("_arguments", "message", "n_cells", "name")
 
