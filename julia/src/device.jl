@@ -20,21 +20,29 @@ function load_arrays(word)
     return ""
 end
 
-"The kind of arrays of a device, and the parameters that it holds: those of the last vector that was copied there."
+"How often parameters were written to a vector that had held others."
+const REWRITTEN = Ref(0)
+
+note_rewritten!() = (REWRITTEN[] += 1; nothing)
+
+"The kind of arrays of a device, and the parameters that it holds: those of the last vector that was copied there, and when."
 mutable struct Place
     const array::Any
     host::Vector64
+    rewritten::Int
     device::Any
 end
 
+Place(array) = Place(array, Vector64(), 0, nothing)
+
 """
-A vector of parameters on the device, copied once for all steps of a solve and of its reversal. It is known by being the same vector:
-nothing that runs on devices writes to one.
+A vector of parameters on the device, copied once for all steps of a solve and of its reversal. It is known by being the same vector,
+none having been rewritten since.
 """
 function parameters(place::Place, p)
-    if place.host !== p
+    if place.host !== p || place.rewritten != REWRITTEN[]
         place.device = place.array(p)
-        place.host = p
+        place.host, place.rewritten = p, REWRITTEN[]
     end
     return place.device
 end
@@ -76,13 +84,16 @@ function (device::DevicePullback)(u_out::Vector64, p_out::Vector64, t::Float64, 
     return nothing
 end
 
+"Forget what a pullback has summed, should it have been interrupted."
+forget_slopes!(pullback) = nothing
+forget_slopes!(device::DevicePullback) = (device.host = Vector64(); nothing)
+
 "Add what a pullback has summed for a vector, and forget it."
 fetch_slopes!(p_out, pullback) = nothing
 function fetch_slopes!(p_out, device::DevicePullback)
     device.host === p_out || return nothing
     p_out .+= Array(device.total)
-    device.host = Vector64()
-    return nothing
+    return forget_slopes!(device)
 end
 
 """
@@ -92,7 +103,7 @@ A right-hand side on a device, from Programs of whole arrays; `pullback` may be 
 """
 function load_on_device(word, program, pullback)
     array = ARRAYS[string(word)]
-    place = Place(array, Vector64(), nothing)
+    place = Place(array)
     constants(work) = (array(work.constants), array(work.constant_flags), array(work.indices))
     f = DeviceFunction(program.function!, constants(program.work), place)
     pullback === nothing && return RightHandSide(Program(f, program.work))

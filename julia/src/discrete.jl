@@ -60,6 +60,7 @@ function step_memory(o, tableau, path, m)
     last = get(o.f.memory, :recorder, nothing)
     last isa Recorder && last.path === path && !has_sparse_jacobian(o.f) || return make()
     last.memory === nothing && (last.memory = make())
+    forget_slopes!(o.f.pullback.program.function!)
     return begin_again!(last.memory)
 end
 

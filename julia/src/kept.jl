@@ -91,6 +91,7 @@ function renew!(integrator, start, u0, p)
     restart!(choice_of(integrator.alg))
     integrator.dt = integrator.dtpropose = integrator.dtcache
     copyto!(integrator.p, p)
+    note_rewritten!()
     foreach(u -> copyto!(u, u0), (integrator.u, integrator.uprev, integrator.uprev2))
     integrator.sol = SciMLBase.solution_new_retcode(integrator.sol, ReturnCode.Default)
     (; tstops, tstops_cache, d_discontinuities_cache) = integrator.opts

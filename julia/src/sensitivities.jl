@@ -172,6 +172,7 @@ function reverse_gradient!(find_slopes, gradient, o, x)
     make() = Vector64(undef, n_states(o)), Vector64(undef, o.n_parameters)
     u0, p = get!(make, o.f.memory, :values)::NTuple{2, Vector64}
     o.parametrization(u0, p, x)
+    note_rewritten!()
     all(isfinite, u0) && all(isfinite, p) || return NaN
     whole = o.whole === nothing ? nothing : linearise!(o, u0, p)
     whole === () && return NaN

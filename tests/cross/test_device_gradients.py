@@ -71,6 +71,24 @@ def test_a_device_computes_what_the_cpu_does(engine, problem, as_if_gpu, places)
     assert_alike(slopes_there, slopes)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_other_values_are_not_the_last_ones(engine, as_if_gpu):
+    """Solves, losses and gradients asked again: vectors of parameters that are written anew reach the device anew."""
+    as_if_gpu(engine)
+    words = {"engine": engine, "algorithm": "Tsit5"}
+    data = ps.solve(DECAY, saveat=SAVEAT, **words)
+    here, there = (ps.objective(DECAY, data, verify="never", device=device, **words) for device in ("cpu", "gpu"))
+    for k in (0.5, 2.0, 0.1, 0.1, 2.0):
+        problem = DECAY.remake(p={"k": k})
+        exact, found = (ps.solve(problem, saveat=SAVEAT, device=device, **words) for device in ("cpu", "gpu"))
+        np.testing.assert_allclose(found.x, exact.x, rtol=1e-12)
+    for asks_value in (True, False, True):
+        for k in (0.6, 2.0, 0.1, 0.1, 2.0):
+            x = np.array([k])
+            found, exact = ((one.value(x),) if asks_value else one(x) for one in (there, here))
+            np.testing.assert_allclose(np.hstack(found), np.hstack(exact), rtol=1e-11)
+
+
 def assert_alike(found, exact):
     """To 12 digits of the largest slope by a name."""
     for name in exact.data_vars:
