@@ -76,7 +76,7 @@ def test_the_gradient_is_the_sum_of_the_single_ones(engine, algorithm, loss, rto
 
 
 def test_threads_that_end_together_lose_nothing():
-    """Two groups in two threads, thousands of times, each long enough to be shared out: fits are the same to the bit."""
+    """Two groups in two threads, thousands of times, long enough to be shared out: fits are the same to the bit."""
     require_engine("julia")
     doses, times = xr.DataArray(np.linspace(0.0, 3.9, N), RUN, "run"), np.linspace(0.0, 3.0, 30)
     problem = ps.ODEProblem(lambda t, u, p: {"x": p.dose - p.k * u.x}, {"x": 2.0}, (0.0, 3.0), {"k": 0.7, "dose": 0.0})
