@@ -51,17 +51,13 @@ function StepMemory(f, tableau, n, m, blocks)
     )
 end
 
-"""
-Memory to reverse a path with: of its own, or what its recorder keeps. Not where sparse matrices are factored, since their factors keep
-the pivots of the first one.
-"""
+"Memory to reverse a path with, kept with it. Not where sparse matrices are factored, since their factors keep the pivots of the first."
 function step_memory(o, tableau, path, m)
-    make() = StepMemory(o.f, tableau, length(path.states[1]), m, o.f.pullback.program.blocks)
-    last = get(o.f.memory, :recorder, nothing)
-    last isa Recorder && last.path === path && !has_sparse_jacobian(o.f) || return make()
-    last.memory === nothing && (last.memory = make())
+    if path.memory === nothing || has_sparse_jacobian(o.f)
+        path.memory = StepMemory(o.f, tableau, length(path.states[1]), m, o.f.pullback.program.blocks)
+    end
     forget_slopes!(o.f.pullback.program.function!)
-    return begin_again!(last.memory)
+    return begin_again!(path.memory)
 end
 
 function begin_again!(memory)
@@ -235,10 +231,5 @@ end
 "A path, and the integrator that writes to it if one is kept: those of the last solve with the same right-hand side, if it was alike."
 function recorder(o::Objective, u0)
     isempty(o.options.events) && length(u0) < MANY_STATES || return Path(o.t0), nothing
-    asked = what_is_asked(o)
-    last = get(o.f.memory, :recorder, nothing)
-    if !(last isa Recorder) || !isequal(last.asked, asked)
-        last = o.f.memory[:recorder] = Recorder(asked, Path(o.t0), Kept(), nothing)
-    end
-    return last.path, last.kept
+    return keep_alike(() -> (Path(o.t0), Kept()), o.f, :recorder, what_is_asked(o))::Tuple{Path, Kept}
 end

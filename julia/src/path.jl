@@ -10,6 +10,7 @@ const MOST_BYTES = Ref(2^30)
 """
 The times of all steps, and each `stride`-th state, the first included; no more than `most` of them. If it `keeps_stages`, then
 those of all steps too, as SciML has them: a step's one after the other; of the first steps of a Rosenbrock method the factors, too.
+`memory` is what steps are reversed with, once that was done.
 """
 mutable struct Path
     const t::Vector64
@@ -20,9 +21,10 @@ mutable struct Path
     bytes::Int
     stride::Int
     most::Int
+    memory::Any
 end
 
-Path(t0) = Path([t0], Vector64[], Vector64[], Vector64(), false, 0, 1, 0)
+Path(t0) = Path([t0], Vector64[], Vector64[], Vector64(), false, 0, 1, 0, nothing)
 Path(t0, u0, keeps_stages = false) = begin_path!(Path(t0), u0, keeps_stages)
 
 "Begin, or begin again from elsewhere."

@@ -52,14 +52,9 @@ end
 
 "What solves for the data's times: with what was kept of the last one with the same right-hand side, if it was alike."
 function row_worker(o)
-    make(times) = make_worker(o.f, o.options, times, n_states(o))
-    n_states(o) < MANY_STATES || return make(o.times[1:(o.rows)])
-    asked = what_is_asked(o), view(o.times, 1:(o.rows))
-    last = get(o.f.memory, :rows, nothing)
-    if !(last isa Tuple{Any, Worker}) || !isequal(last[1], asked)
-        last = o.f.memory[:rows] = (asked, make(o.times[1:(o.rows)]))
-    end
-    return last[2]
+    make() = make_worker(o.f, o.options, o.times[1:(o.rows)], n_states(o))
+    n_states(o) < MANY_STATES || return make()
+    return keep_alike(make, o.f, :rows, (what_is_asked(o), view(o.times, 1:(o.rows))))::Worker
 end
 
 "All that a solve without events depends on, beside initial values and parameters."

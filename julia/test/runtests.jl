@@ -447,7 +447,7 @@ end
 
 @testset "a path keeps as many states as fit" begin
     path = PySciML.Path(0.0, [0.0])
-    path = PySciML.Path(path.t, path.states, path.stages, path.factors, false, 0, 1, 5)
+    path = PySciML.Path(path.t, path.states, path.stages, path.factors, false, 0, 1, 5, nothing)
     for t in 1.0:100.0
         PySciML.add_step!(path, (; t, u = [t]))
         @test length(path.states) <= 5
